@@ -1,0 +1,200 @@
+/**
+ * What the rest of the program asks of the platform. One implementation per runtime stands behind it; both have the
+ * same shape and pass the same suite (tests/conformance/runtime). Nothing above this folder knows which one runs.
+ */
+import type { OutputQueue } from "./output_queue.ts";
+
+/** Monotonic milliseconds with a fraction; the zero point means nothing. */
+export type MonotonicMs = number;
+
+/** Clocks. Read once per input batch, not once per message: a reading costs 40 to 90 ns (runtime.md 3). */
+export interface Clock {
+  /** Monotonic time for timers and durations. Never goes back. */
+  monotonicMs(): MonotonicMs;
+  /** Wall clock, nanoseconds since 1970 as two unsigned 32-bit halves written into `out`. */
+  wallNs(out: { high: number; low: number }): void;
+}
+
+/** A timer that can be stopped; firing after `stop` is impossible. */
+export interface TimerHandle {
+  stop(): void;
+}
+
+/** Work scheduling of the event loop. */
+export interface Scheduler {
+  /** Runs `work` once, after the events that are ready now (one flush per loop turn: runtime.md 1.4). */
+  endOfTurn(work: () => void): void;
+  after(delayMs: number, work: () => void): TimerHandle;
+}
+
+export interface TlsServerOptions {
+  /** PEM text. */
+  readonly certificate: string;
+  /** PEM text. */
+  readonly key: string;
+  /** PEM text of the authorities that sign client certificates. */
+  readonly authorities?: string;
+  /** Demand and verify a client certificate; a foreign or absent one must end the connection before any data. */
+  readonly verifyClient?: boolean;
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+}
+
+export interface TlsClientOptions {
+  readonly authorities?: string;
+  readonly certificate?: string;
+  readonly key?: string;
+  readonly serverName?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+/** What is known after a handshake. */
+export interface TlsInfo {
+  readonly protocol: string;
+  readonly cipher: string;
+  /** DER of the verified client certificate, when one was demanded. */
+  readonly peerCertificate?: Uint8Array;
+}
+
+/** Events of one socket. Methods are called on the event loop, never from inside a call on the same socket. */
+export interface SocketHandler {
+  /** `bytes` is valid only during the call: keep = copy. */
+  data(bytes: Uint8Array): void;
+  /** The adapter reported bytes as written; `output.pendingBytes` is smaller than before. */
+  drained(): void;
+  /** The peer closed its sending half. Output may still be written; call `end` to finish. */
+  peerEnded(): void;
+  /** Called exactly once, last. `error` is undefined for an orderly end. */
+  closed(error: Error | undefined): void;
+}
+
+/** An accepted or dialled stream. */
+export interface Socket {
+  readonly output: OutputQueue;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /**
+   * Hands as much of `output` to the operating system as it takes; goes on by itself until all is written, calling
+   * `drained` after each step that did not finish within this call. Calling it while it is at work is harmless.
+   */
+  flush(): void;
+  /** Stop and go on reading. `pause` may still be followed by one `data` call that was under way. */
+  pause(): void;
+  resume(): void;
+  /**
+   * Server side of a TLS handshake on this accepted connection, after plain bytes were exchanged (INFO first). `output`
+   * that was queued before must be flushed by then (the adapter writes it in clear first). Resolves when the handshake is
+   * done and the peer is verified as asked; afterwards `data` and `flush` carry plain text. Rejects, and closes the
+   * socket, when the handshake fails or the certificate is refused; no byte of application data is delivered then.
+   */
+  startTls(options: TlsServerOptions): Promise<TlsInfo>;
+  /** Writes what is queued, then FIN; input is discarded for at most 100 ms, then the socket is destroyed. */
+  end(): void;
+  /** Closes at once, dropping what is queued. */
+  destroy(): void;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Sockets accepted at the same time; above it a new one is closed at once. Keep below the descriptor limit. */
+  readonly maxSockets?: number;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** Stops accepting; open sockets stay. Resolves when the port is free. */
+  close(): Promise<void>;
+}
+
+/** Gives the handler of a socket that was just accepted. Bytes may be queued and flushed right away. */
+export type AcceptSocket = (socket: Socket) => SocketHandler;
+
+export interface Network {
+  /** Rejects with {@link RuntimeError} `ADDRESS_IN_USE`, `ADDRESS_NOT_AVAILABLE`, `PERMISSION_DENIED` or `OTHER`. */
+  listen(options: ListenOptions, accept: AcceptSocket): Promise<Listener>;
+  /** Dials. Rejects with {@link RuntimeError} `CONNECTION_REFUSED`, `TIMED_OUT`, `HOST_NOT_FOUND` or `OTHER`. */
+  connect(options: { host: string; port: number; timeoutMs?: number }, accept: AcceptSocket): Promise<Socket>;
+  /** Connections this process may hold, from its descriptor limit less a reserve for files. */
+  readonly socketCountMax: number;
+}
+
+/** Files, as far as the program needs them now. Paths are plain strings. Errors are {@link RuntimeError}. */
+export interface Files {
+  readText(path: string): string;
+  /** Appends; creates with mode 0660 less umask. The log uses it: synchronous, so that a dying process says why. */
+  openAppend(path: string): AppendFile;
+  writeText(path: string, text: string, mode?: number): void;
+  exists(path: string): boolean;
+  remove(path: string): void;
+  rename(from: string, to: string): void;
+  makeDirectory(path: string): void;
+}
+
+export interface AppendFile {
+  readonly sizeBytes: number;
+  write(bytes: Uint8Array): void;
+  close(): void;
+}
+
+export type SignalName = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR1" | "SIGUSR2" | "SIGQUIT";
+
+export interface ProcessHost {
+  readonly pid: number;
+  /** Arguments after the program's name. */
+  readonly args: readonly string[];
+  /** Base name of the file that runs: `stanchion`, `nats-server`, ...; `stanchion` when started from source. */
+  readonly programName: string;
+  env(name: string): string | undefined;
+  exit(code: number): never;
+  onSignal(name: SignalName, handler: () => void): void;
+  /** Last resort for errors nobody caught: report, then the caller decides. */
+  onUncaught(handler: (error: unknown) => void): void;
+  writeOut(text: string): void;
+  writeErr(text: string): void;
+  /** True when stderr is a character device: the log may use colours. */
+  readonly errIsTerminal: boolean;
+  residentBytes(): number;
+  cpuTimeMs(): number;
+  /** Local time zone offset of an instant in minutes east of UTC. */
+  zoneOffsetMinutes(unixMs: number): number;
+}
+
+/** Everything the platform gives. */
+export interface Runtime {
+  /** For logs and INFO.go: for example `bun1.4.5`. */
+  readonly version: string;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly files: Files;
+  readonly process: ProcessHost;
+  /** Fills `bytes` from the system's secure source. */
+  random(bytes: Uint8Array): void;
+}
+
+/** Stable codes of what the platform can refuse. */
+export type RuntimeErrorCode =
+  | "ADDRESS_IN_USE"
+  | "ADDRESS_NOT_AVAILABLE"
+  | "PERMISSION_DENIED"
+  | "CONNECTION_REFUSED"
+  | "TIMED_OUT"
+  | "HOST_NOT_FOUND"
+  | "NOT_FOUND"
+  | "ALREADY_EXISTS"
+  | "NO_SPACE"
+  | "TLS_REFUSED"
+  | "CLOSED"
+  | "OTHER";
+
+/** The platform refused something that can be expected to be refused. */
+export class RuntimeError extends Error {
+  override readonly name = "RuntimeError";
+  constructor(readonly code: RuntimeErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
