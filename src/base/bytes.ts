@@ -1,0 +1,91 @@
+/**
+ * Small work on byte ranges. Names and subjects are bytes on the wire and are not checked for UTF-8 by the protocol, so
+ * inside the program they are *byte strings*: one UTF-16 unit per byte. They compare exactly, work as map keys, and turn
+ * into real text only for people (`displayText`).
+ */
+
+/** FNV-1a like hash of `bytes[start, end)` from `seed`; 32 bits, signed. */
+export function hashRange(bytes: Uint8Array, start: number, end: number, seed: number): number {
+  let hash = seed;
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
+  return hash;
+}
+
+/** True when `a` as a whole equals `bytes[start, end)`. */
+export function equalsRange(a: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  const length = a.length;
+  if (end - start !== length) return false;
+  for (let i = 0; i < length; i++) if (a[i] !== bytes[start + i]) return false;
+  return true;
+}
+
+/** Byte string of `bytes[start, end)`. */
+export function byteString(bytes: Uint8Array, start = 0, end = bytes.length): string {
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
+  return text;
+}
+
+/** Bytes of a byte string; units above 255 are a defect of the caller and lose their high byte. */
+export function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+const utf8 = new TextDecoder();
+const utf8Encoder = new TextEncoder();
+
+/** A byte string as people read it: UTF-8, with replacement characters where it is none. */
+export function displayText(text: string): string {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 126) return utf8.decode(bytesOf(text));
+  return text;
+}
+
+/** The byte string of a text given by a person (a command line, a configuration file). */
+export function byteStringOfText(text: string): string {
+  return byteString(utf8Encoder.encode(text));
+}
+
+/** Writes `value` (an unsigned integer below 2^53) in decimal at `position`; returns the position behind it. */
+export function writeDecimal(out: Uint8Array, position: number, value: number): number {
+  if (value < 10) {
+    out[position] = 48 + value;
+    return position + 1;
+  }
+  if (value < 100) {
+    const tens = (value / 10) | 0;
+    out[position] = 48 + tens;
+    out[position + 1] = 48 + value - tens * 10;
+    return position + 2;
+  }
+  let digits = 3;
+  let limit = 1000;
+  while (value >= limit) {
+    digits++;
+    limit *= 10;
+  }
+  for (let i = position + digits - 1; i >= position; i--) {
+    const rest = Math.floor(value / 10);
+    out[i] = 48 + value - rest * 10;
+    value = rest;
+  }
+  return position + digits;
+}
+
+/** Copies `source[start, end)` to `target[position...]`; returns the position behind it. Short runs by loop: runtime.md 2. */
+export function copyRange(
+  target: Uint8Array,
+  position: number,
+  source: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const length = end - start;
+  if (length <= 40) {
+    for (let i = 0; i < length; i++) target[position + i] = source[start + i]!;
+  } else {
+    target.set(source.subarray(start, end), position);
+  }
+  return position + length;
+}

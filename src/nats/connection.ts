@@ -1,0 +1,593 @@
+/**
+ * One client connection: its protocol state, its subscriptions, and its output. Everything a client can do wrong ends here
+ * with the reference's text or, where the reference has none, with a silent close (nats-server.md 3).
+ */
+import { byteString, copyRange, displayText, writeDecimal } from "../base/bytes.ts";
+import { isSubscriptionSubject, tokenCount } from "../base/subject.ts";
+import { TimerNode } from "../base/timer_wheel.ts";
+import type { OutputQueue } from "../runtime/output_queue.ts";
+import type { Socket, SocketHandler } from "../runtime/types.ts";
+import {
+  NatsParser,
+  type NatsOperations,
+  PARSE_CONTROL_LINE,
+  PARSE_MAX_PAYLOAD,
+  PARSE_SILENT,
+  PARSE_UNKNOWN_OPERATION,
+  type ParseFailure,
+} from "../wire/nats_parser.ts";
+import {
+  errorLine,
+  NATS_ERROR,
+  OK_LINE,
+  PING_LINE,
+  PONG_LINE,
+  publishReplyViolation,
+  publishViolation,
+  subscriptionQueueViolation,
+  tooManyTokensViolation,
+} from "../wire/nats_text.ts";
+import { type ConnectOptions, parseConnect } from "./connect_options.ts";
+import type { NatsServer } from "./nats_server.ts";
+import { CONGESTION_HIGH_BYTES, CONGESTION_LOW_BYTES } from "./router.ts";
+import type { SubjectEntry } from "./subject_table.ts";
+import { Subscription } from "./subscription.ts";
+
+/** Why a connection ended, as the monitor shows it (nats-server.md 12). */
+export type CloseReason =
+  | "Client Closed"
+  | "Authentication Failure"
+  | "Slow Consumer (Pending Bytes)"
+  | "Slow Consumer (Write Deadline)"
+  | "Write Error"
+  | "Read Error"
+  | "Parse Error"
+  | "Stale Connection"
+  | "Protocol Violation"
+  | "Bad Client Protocol Version"
+  | "Maximum Connections Exceeded"
+  | "Maximum Message Payload Exceeded"
+  | "Maximum Control Line Exceeded"
+  | "Server Shutdown"
+  | "No Responders Requires Headers";
+
+const FIRST_PING_MS = 2000;
+const PING_JITTER = 0.2;
+/** Sealed output above which a flush is tried in the middle of a turn, so that a huge fan-out does not pile up. */
+const EARLY_FLUSH_BYTES = 262_144;
+/** Longest pause of a publisher whose receiver lags; after it the receiver counts as frozen and slows nobody any more. */
+const PUBLISHER_PAUSE_MS = 5;
+const utf8 = new TextDecoder();
+
+export class Connection extends TimerNode implements SocketHandler, NatsOperations {
+  readonly id: number;
+  readonly output: OutputQueue;
+  readonly subscriptions = new Map<string, Subscription>();
+  readonly startedMs: number;
+
+  verbose = true;
+  pedantic = true;
+  echo = true;
+  headers = false;
+  noResponders = false;
+  protocol = 0;
+  name = "";
+  lang = "";
+  version = "";
+  connectSeen = false;
+
+  inMessages = 0;
+  inBytes = 0;
+  outMessages = 0;
+  outBytes = 0;
+  lastActivityMs: number;
+  rttMs = 0;
+  /** In the server's list of connections to flush at the end of this turn. */
+  dirty = false;
+  /** A bulk sender of the bus waits for this connection to catch up. */
+  busWaits = false;
+  isClosed = false;
+
+  readonly #server: NatsServer;
+  readonly #socket: Socket;
+  readonly #parser: NatsParser;
+  #subject: SubjectEntry | null = null;
+  #reply: SubjectEntry | null = null;
+  /** What the reserved names forbid for the current control line; derived once per line. */
+  #lineRefused = "";
+  #pingsOut = 0;
+  #pingSentMs = 0;
+  /** Monotonic time at which the socket first refused output that is still waiting; 0 = it takes everything. */
+  #stuckSinceMs = 0;
+  /** Did not drain within a publisher's pause; ignored by congestion control until it has drained. */
+  #frozen = false;
+  #pausedPublishers: Connection[] | null = null;
+  #pauseCount = 0;
+
+  constructor(server: NatsServer, socket: Socket, id: number, nowMs: number) {
+    super();
+    this.#server = server;
+    this.#socket = socket;
+    this.id = id;
+    this.output = socket.output;
+    this.startedMs = nowMs;
+    this.lastActivityMs = nowMs;
+    this.#parser = new NatsParser(this, server.parserLimits);
+  }
+
+  get address(): string {
+    return `${this.#socket.remoteAddress}:${this.#socket.remotePort}`;
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.#socket.remotePort;
+  }
+
+  // Socket events ------------------------------------------------------------------------------------------------------
+
+  data(bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    const server = this.#server;
+    server.router.congested = null;
+    this.lastActivityMs = server.clockMs();
+    this.#parser.feed(bytes);
+    const congested = server.router.congested as Connection | null;
+    if (congested !== null && congested !== this) this.#yieldTo(congested);
+  }
+
+  drained(): void {
+    if (this.output.pendingBytes === 0) this.#stuckSinceMs = 0;
+    else this.#stuckSinceMs = this.#server.clockMs();
+    if (this.output.pendingBytes > CONGESTION_LOW_BYTES) return;
+    this.#frozen = false;
+    this.#resumePublishers();
+    if (this.busWaits) {
+      this.busWaits = false;
+      this.#server.router.onDrained?.();
+    }
+  }
+
+  peerEnded(): void {
+    // Input that came before the FIN has been handled; its answers go out first (section 2).
+    this.close("Client Closed");
+  }
+
+  closed(error: Error | undefined): void {
+    this.#retire(error === undefined ? "Client Closed" : "Read Error");
+  }
+
+  // Life cycle ---------------------------------------------------------------------------------------------------------
+
+  sendInfo(info: Uint8Array): void {
+    this.write(info);
+  }
+
+  /** Ends the connection after everything queued was written. `text` goes out as `-ERR` where the reference sends one. */
+  close(reason: CloseReason, text?: string): void {
+    if (this.isClosed) return;
+    if (text !== undefined) {
+      const line = errorLine(text);
+      this.output.reserve(line.length);
+      this.output.append(line);
+      if (this.#server.log.debugEnabled) this.#server.log.debug(`${this.describe()} - ${text}`);
+    }
+    this.#retire(reason);
+    this.#socket.flush();
+    this.#socket.end();
+  }
+
+  /** Ends the connection at once; what is queued is dropped (a slow consumer, a dead peer). */
+  abort(reason: CloseReason): void {
+    if (this.isClosed) return;
+    this.#retire(reason);
+    this.#socket.destroy();
+  }
+
+  #retire(reason: CloseReason): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#parser.close();
+    this.#subject = null;
+    this.#reply = null;
+    this.#resumePublishers();
+    const router = this.#server.router;
+    for (const subscription of this.subscriptions.values()) router.remove(subscription);
+    this.subscriptions.clear();
+    this.#server.forget(this, reason);
+    if (this.busWaits) {
+      this.busWaits = false;
+      router.onDrained?.();
+    }
+  }
+
+  describe(): string {
+    return `${this.address} - cid:${this.id}`;
+  }
+
+  // Output -------------------------------------------------------------------------------------------------------------
+
+  /** Queues protocol bytes and marks the connection for the flush of this turn. */
+  write(bytes: Uint8Array): void {
+    if (this.isClosed) return;
+    const output = this.output;
+    if (output.length + bytes.length > output.buffer.length && !this.makeRoom(bytes.length)) return;
+    output.append(bytes);
+    if (!this.dirty) this.#server.markDirty(this);
+  }
+
+  /**
+   * The slow half of a reservation: the current chunk is full. Here, once per 64 KB, the pending limit is enforced and
+   * congestion is noticed. False: the connection is closed, nothing may be written.
+   */
+  makeRoom(count: number): boolean {
+    if (this.isClosed) return false;
+    const output = this.output;
+    output.reserve(count);
+    if (output.sealedBytes > EARLY_FLUSH_BYTES) {
+      this.#socket.flush();
+      if (this.isClosed) return false;
+      const pending = output.pendingBytes;
+      if (pending > CONGESTION_HIGH_BYTES) {
+        if (pending > this.#server.options.maxPendingBytes) {
+          this.#server.slowConsumer(
+            this,
+            "Slow Consumer (Pending Bytes)",
+            `Slow Consumer Detected: MaxPending of ${this.#server.options.maxPendingBytes} Exceeded`,
+          );
+          return false;
+        }
+        if (!this.#frozen) this.#server.router.congested = this;
+      }
+      output.reserve(count);
+    }
+    return true;
+  }
+
+  /** Hands the queued output to the socket; called once per turn for connections that are dirty. */
+  flush(nowMs: number): void {
+    this.dirty = false;
+    if (this.isClosed) return;
+    this.#socket.flush();
+    const pending = this.output.pendingBytes;
+    if (pending === 0) this.#stuckSinceMs = 0;
+    else if (this.#stuckSinceMs === 0) {
+      this.#stuckSinceMs = nowMs;
+      this.#server.watchWrites(this);
+    }
+  }
+
+  /** Milliseconds since the socket last took anything while output waits; 0 when nothing waits. */
+  stuckForMs(nowMs: number): number {
+    return this.#stuckSinceMs === 0 ? 0 : nowMs - this.#stuckSinceMs;
+  }
+
+  // Deliveries ---------------------------------------------------------------------------------------------------------
+
+  /** Counts a delivery and removes the subscription when its limit is reached. */
+  delivered(subscription: Subscription, size: number): void {
+    this.outMessages++;
+    this.outBytes += size;
+    const statistics = this.#server.router.statistics;
+    statistics.outMessages++;
+    statistics.outBytes += size;
+    subscription.delivered++;
+    if (subscription.max > 0 && subscription.delivered >= subscription.max) this.#drop(subscription);
+    if (!this.dirty) this.#server.markDirty(this);
+  }
+
+  /** Writes the frame in `parser` as MSG or HMSG. False: this connection takes nothing any more. */
+  deliver(subscription: Subscription, head: Uint8Array, parser: NatsParser): boolean {
+    if (parser.headerSize > 0 || !parser.canonical) return this.#deliverRebuilt(subscription, head, parser);
+    const output = this.output;
+    const headLength = head.length;
+    const tailStart = parser.tailStart;
+    const tailEnd = parser.payloadEnd + 2;
+    const room = headLength + tailEnd - tailStart;
+    if (output.length + room > output.buffer.length && !this.makeRoom(room)) return false;
+    const buffer = output.buffer;
+    let at = output.length;
+    for (let i = 0; i < headLength; i++) buffer[at + i] = head[i]!;
+    at += headLength;
+    // `[reply ]size CRLF payload CRLF` reads the same in PUB and in MSG: one contiguous copy.
+    output.length = copyRange(buffer, at, parser.buffer, tailStart, tailEnd);
+    this.delivered(subscription, parser.payloadEnd - parser.payloadStart);
+    return true;
+  }
+
+  /** A frame whose parts do not stand as MSG needs them: odd separators, or headers. */
+  #deliverRebuilt(subscription: Subscription, head: Uint8Array, parser: NatsParser): boolean {
+    const source = parser.buffer;
+    const headerSize = Math.max(0, parser.headerSize);
+    const withHeaders = headerSize > 0 && this.headers;
+    const payloadStart = withHeaders ? parser.payloadStart : parser.payloadStart + headerSize;
+    const size = parser.payloadEnd - payloadStart;
+    const replyLength = parser.replyEnd - parser.replyStart;
+    const room = head.length + replyLength + size + 32;
+    const output = this.output;
+    if (output.length + room > output.buffer.length && !this.makeRoom(room)) return false;
+    const buffer = output.buffer;
+    let at = output.length;
+    if (withHeaders) buffer[at++] = 72;
+    at = copyRange(buffer, at, head, 0, head.length);
+    if (replyLength > 0) {
+      at = copyRange(buffer, at, source, parser.replyStart, parser.replyEnd);
+      buffer[at++] = 32;
+    }
+    if (withHeaders) {
+      at = writeDecimal(buffer, at, headerSize);
+      buffer[at++] = 32;
+    }
+    // Sizes are echoed as written, unless headers are cut off.
+    if (withHeaders || headerSize === 0) at = copyRange(buffer, at, source, parser.sizeStart, parser.sizeEnd);
+    else at = writeDecimal(buffer, at, size);
+    buffer[at++] = 13;
+    buffer[at++] = 10;
+    output.length = copyRange(buffer, at, source, payloadStart, parser.payloadEnd + 2);
+    this.delivered(subscription, size);
+    return true;
+  }
+
+  /** An HMSG that is nothing but a status header. */
+  deliverStatus(subscription: Subscription, entry: SubjectEntry, header: Uint8Array): void {
+    const text = `HMSG ${entry.subject} ${subscription.sidText} ${header.length} ${header.length}\r\n`;
+    const line = new Uint8Array(text.length + header.length + 2);
+    for (let i = 0; i < text.length; i++) line[i] = text.charCodeAt(i);
+    line.set(header, text.length);
+    line[line.length - 2] = 13;
+    line[line.length - 1] = 10;
+    this.write(line);
+    this.delivered(subscription, header.length);
+  }
+
+  // Operations ---------------------------------------------------------------------------------------------------------
+
+  publish(parser: NatsParser): void {
+    const server = this.#server;
+    const router = server.router;
+    let entry = this.#subject;
+    if (!parser.sameLine || entry === null) {
+      entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd);
+      this.#subject = entry;
+      this.#reply = null;
+      this.#lineRefused = reservedNames(parser, entry);
+    } else if (entry.generation !== router.generation) {
+      entry = router.refresh(entry);
+      this.#subject = entry;
+    }
+    const size = parser.payloadEnd - parser.payloadStart;
+    this.inMessages++;
+    this.inBytes += size;
+    router.statistics.inMessages++;
+    router.statistics.inBytes += size;
+    if (parser.headerSize >= 0 && !this.headers) return this.close("Protocol Violation");
+    if (server.log.traceEnabled) this.#tracePublish(parser);
+    if (this.#lineRefused !== "") return this.#error(this.#lineRefused);
+    if (this.pedantic && (entry.wildcard || !entry.publishable)) this.#error(NATS_ERROR.invalidPublishSubject);
+    if (this.verbose) this.write(OK_LINE);
+    const reached = router.publish(this, parser, entry);
+    if (reached === 0 && this.noResponders && parser.replyEnd > parser.replyStart && !this.isClosed) {
+      router.answerNoResponders(this, router.entryOf(parser.buffer, parser.replyStart, parser.replyEnd));
+    }
+  }
+
+  /** The reply subject of the frame that is being delivered. */
+  replyEntry(): SubjectEntry {
+    const known = this.#reply;
+    // A generation of -1 is refreshed by whoever sends to it.
+    if (known !== null && !known.dropped) return known;
+    const parser = this.#parser;
+    return this.#reply = this.#server.router.entryOf(parser.buffer, parser.replyStart, parser.replyEnd);
+  }
+
+  connect(buffer: Uint8Array, start: number, end: number): void {
+    const options = parseConnect(utf8.decode(buffer.subarray(start, end)));
+    if (this.#server.log.traceEnabled) this.#trace("<<-", `CONNECT ${redacted(options)}`);
+    if (options === undefined) return this.close("Protocol Violation");
+    this.connectSeen = true;
+    this.verbose = options.verbose ?? this.verbose;
+    this.pedantic = options.pedantic ?? this.pedantic;
+    this.echo = options.echo ?? this.echo;
+    this.headers = options.headers ?? this.headers;
+    this.noResponders = options.no_responders ?? this.noResponders;
+    this.protocol = options.protocol ?? this.protocol;
+    this.name = options.name ?? this.name;
+    this.lang = options.lang ?? this.lang;
+    this.version = options.version ?? this.version;
+    if (options.account !== undefined && options.account !== "") {
+      return this.close("Authentication Failure", NATS_ERROR.authorization);
+    }
+    if (this.protocol !== 0 && this.protocol !== 1) {
+      return this.close("Bad Client Protocol Version", NATS_ERROR.clientProtocol);
+    }
+    if (this.noResponders && !this.headers) {
+      return this.close("No Responders Requires Headers", NATS_ERROR.noRespondersHeaders);
+    }
+    // The first PING comes soon although the client may be busy: clients and monitors rely on a round trip time (trap 13).
+    if (!this.#server.options.disableShortFirstPing) this.schedulePing(FIRST_PING_MS);
+    if (this.verbose) this.write(OK_LINE);
+  }
+
+  subscribe(
+    buffer: Uint8Array,
+    subjectStart: number,
+    subjectEnd: number,
+    queueStart: number,
+    queueEnd: number,
+    sidStart: number,
+    sidEnd: number,
+  ): void {
+    const subject = byteString(buffer, subjectStart, subjectEnd);
+    const queue = byteString(buffer, queueStart, queueEnd);
+    const sidText = byteString(buffer, sidStart, sidEnd);
+    const { options, router, log } = this.#server;
+    if (log.traceEnabled) this.#trace("<<-", `SUB ${subject} ${queue === "" ? "" : queue + " "}${sidText}`);
+    if (!isSubscriptionSubject(subject)) return this.#error(NATS_ERROR.invalidSubject);
+    if (queue === "_sys_") return this.#error(subscriptionQueueViolation(subject, queue));
+    if (options.maxSubscriptionTokens > 0 && tokenCount(subject) > options.maxSubscriptionTokens) {
+      return this.#error(tooManyTokensViolation(subject));
+    }
+    if (!this.subscriptions.has(sidText)) {
+      if (options.maxSubscriptions > 0 && this.subscriptions.size >= options.maxSubscriptions) {
+        return this.#error(NATS_ERROR.maxSubscriptions);
+      }
+      const subscription = new Subscription(this, null, subject, queue, buffer.slice(sidStart, sidEnd), sidText);
+      this.subscriptions.set(sidText, subscription);
+      router.add(subscription);
+    }
+    if (this.verbose) this.write(OK_LINE);
+  }
+
+  unsubscribe(buffer: Uint8Array, sidStart: number, sidEnd: number, max: number): void {
+    const sidText = byteString(buffer, sidStart, sidEnd);
+    if (this.#server.log.traceEnabled) this.#trace("<<-", `UNSUB ${sidText}${max > 0 ? " " + max : ""}`);
+    const subscription = this.subscriptions.get(sidText);
+    if (subscription !== undefined) {
+      if (max > subscription.delivered) subscription.max = max;
+      else this.#drop(subscription);
+    }
+    if (this.verbose) this.write(OK_LINE);
+  }
+
+  ping(): void {
+    if (this.#server.log.traceEnabled) this.#trace("<<-", "PING");
+    this.write(PONG_LINE);
+  }
+
+  pong(): void {
+    this.#pingsOut = 0;
+    if (this.#pingSentMs > 0) {
+      this.rttMs = this.#server.clockMs() - this.#pingSentMs;
+      this.#pingSentMs = 0;
+    }
+    if (this.#server.log.traceEnabled) this.#trace("<<-", "PONG");
+  }
+
+  info(buffer: Uint8Array, start: number, end: number): void {
+    try {
+      JSON.parse(utf8.decode(buffer.subarray(start, end)));
+    } catch {
+      // Not JSON: the reference closes without a text.
+      this.close("Protocol Violation");
+    }
+  }
+
+  failed(failure: ParseFailure): void {
+    switch (failure) {
+      case PARSE_UNKNOWN_OPERATION:
+        return this.close("Parse Error", NATS_ERROR.unknownOperation);
+      case PARSE_CONTROL_LINE:
+        return this.close("Maximum Control Line Exceeded", NATS_ERROR.controlLine);
+      case PARSE_MAX_PAYLOAD:
+        return this.close("Maximum Message Payload Exceeded", NATS_ERROR.maxPayload);
+      case PARSE_SILENT:
+        return this.close("Protocol Violation");
+    }
+  }
+
+  // Timers -------------------------------------------------------------------------------------------------------------
+
+  schedulePing(periodMs: number): void {
+    const limited = Math.min(periodMs, this.#server.options.pingIntervalMs);
+    // Jitter: after a mass reconnect all clients would be pinged in step (trap 47).
+    this.#server.wheel.arm(this, this.#server.clockMs() + limited * (1 + Math.random() * PING_JITTER));
+    this.#server.wake();
+  }
+
+  override fire(): void {
+    if (this.isClosed) return;
+    const { options } = this.#server;
+    const nowMs = this.#server.clockMs();
+    const quietMs = nowMs - this.lastActivityMs;
+    // A busy connection needs no probe; but the very first one gives the round trip time.
+    if (this.rttMs > 0 && this.#pingsOut === 0 && quietMs < options.pingIntervalMs) {
+      return this.schedulePing(options.pingIntervalMs - quietMs);
+    }
+    if (this.#pingsOut + 1 > options.pingMax) return this.close("Stale Connection", NATS_ERROR.staleConnection);
+    this.#pingsOut++;
+    this.#pingSentMs = nowMs;
+    this.write(PING_LINE);
+    if (this.#server.log.traceEnabled) this.#trace("->>", "PING");
+    this.#server.wheel.arm(this, nowMs + options.pingIntervalMs);
+  }
+
+  // Congestion ---------------------------------------------------------------------------------------------------------
+
+  /** Stops reading this publisher until `receiver` has caught up, for 5 ms at most. */
+  #yieldTo(receiver: Connection): void {
+    if (this.isClosed || receiver.isClosed || receiver.output.pendingBytes <= CONGESTION_LOW_BYTES) return;
+    (receiver.#pausedPublishers ??= []).push(this);
+    this.#pauseCount++;
+    this.#socket.pause();
+    this.#server.after(PUBLISHER_PAUSE_MS, () => {
+      if (receiver.#pausedPublishers === null) return;
+      // Not drained in time: from here on it runs into its own pending limit and delays nobody.
+      receiver.#frozen = receiver.output.pendingBytes > CONGESTION_LOW_BYTES;
+      receiver.#resumePublishers();
+    });
+  }
+
+  #resumePublishers(): void {
+    const paused = this.#pausedPublishers;
+    if (paused === null) return;
+    this.#pausedPublishers = null;
+    for (const publisher of paused) {
+      if (--publisher.#pauseCount === 0 && !publisher.isClosed) publisher.#socket.resume();
+    }
+  }
+
+  // Details ------------------------------------------------------------------------------------------------------------
+
+  #drop(subscription: Subscription): void {
+    this.subscriptions.delete(subscription.sidText);
+    this.#server.router.remove(subscription);
+  }
+
+  /** An error that leaves the connection open. */
+  #error(text: string): void {
+    if (this.#server.log.debugEnabled) this.#server.log.debug(`${this.describe()} - ${displayText(text)}`);
+    this.write(errorLine(text));
+  }
+
+  #trace(direction: string, text: string): void {
+    this.#server.log.trace(`${this.describe()} - ${direction} [${displayText(text)}]`);
+  }
+
+  #tracePublish(parser: NatsParser): void {
+    const subject = byteString(parser.buffer, parser.subjectStart, parser.subjectEnd);
+    const reply = byteString(parser.buffer, parser.replyStart, parser.replyEnd);
+    const headers = parser.headerSize >= 0 ? ` ${parser.headerSize}` : "";
+    const size = byteString(parser.buffer, parser.sizeStart, parser.sizeEnd);
+    this.#trace("<<-", `${headers === "" ? "PUB" : "HPUB"} ${subject}${reply === "" ? "" : " " + reply}${headers} ${size}`);
+    const limit = this.#server.options.maxTracedMessageBytes;
+    const end = limit > 0 ? Math.min(parser.payloadEnd, parser.payloadStart + limit) : parser.payloadEnd;
+    const cut = end < parser.payloadEnd ? "..." : "";
+    const payload = utf8.decode(parser.buffer.subarray(parser.payloadStart, end));
+    this.#server.log.trace(`${this.describe()} - <<- MSG_PAYLOAD: [${JSON.stringify(payload)}${cut}]`);
+  }
+}
+
+/** The error for names that servers reserve among themselves, or "" (nats-server.md 3.5). */
+function reservedNames(parser: NatsParser, entry: SubjectEntry): string {
+  const { buffer, replyStart, replyEnd } = parser;
+  if (replyEnd > replyStart && (buffer[replyStart] === 95 || buffer[replyStart] === 36)) {
+    const reply = byteString(buffer, replyStart, replyEnd);
+    for (const prefix of ["_R_.", "$JS.ACK.", "_GR_."]) {
+      if (reply.length > prefix.length && reply.startsWith(prefix)) return publishReplyViolation(reply);
+    }
+  }
+  if (entry.subject.length > 5 && entry.subject.startsWith("_GR_.")) return publishViolation(entry.subject);
+  return "";
+}
+
+/** CONNECT as a log may show it. */
+function redacted(options: ConnectOptions | undefined): string {
+  if (options === undefined) return "[malformed]";
+  const shown: Record<string, unknown> = { ...options };
+  for (const secret of ["pass", "auth_token", "sig", "jwt"]) if (shown[secret] !== undefined) shown[secret] = "[REDACTED]";
+  return JSON.stringify(shown);
+}
+

@@ -1,0 +1,270 @@
+/**
+ * The embedded core NATS server: listens, owns the connections, and turns the loop. One turn is: all reads that are ready,
+ * then once the streaming layer's work (`onTurn`), then one flush of every connection that has output (runtime.md 1.4).
+ */
+import { TimerWheel } from "../base/timer_wheel.ts";
+import type { LogView } from "../log/types.ts";
+import type { Listener, Runtime, Socket, SocketHandler, TimerHandle } from "../runtime/types.ts";
+import type { ParserLimits } from "../wire/nats_parser.ts";
+import { NATS_ERROR } from "../wire/nats_text.ts";
+import { type CloseReason, Connection } from "./connection.ts";
+import { Router } from "./router.ts";
+import { createServerId } from "./server_id.ts";
+
+/** What this part needs to know; see operations.md 1.4 and 2.5 for the options behind it. */
+export interface NatsServerOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Empty: the server id. */
+  readonly serverName: string;
+  /** `host:port` or `host` to announce instead of the address bound; empty for none. */
+  readonly clientAdvertise: string;
+  readonly maxPayload: number;
+  readonly maxControlLine: number;
+  readonly maxConnections: number;
+  readonly maxPendingBytes: number;
+  /** Per connection; 0 = unlimited. */
+  readonly maxSubscriptions: number;
+  /** 0 = off. */
+  readonly maxSubscriptionTokens: number;
+  readonly pingIntervalMs: number;
+  readonly pingMax: number;
+  readonly writeDeadlineMs: number;
+  readonly maxTracedMessageBytes: number;
+  /** For test harnesses: the first PING after CONNECT waits a whole interval. */
+  readonly disableShortFirstPing: boolean;
+  /** Compatibility level announced in INFO (nats-server.md 1). */
+  readonly version: string;
+  readonly gitCommit: string;
+}
+
+/** Connections closed per turn at shutdown, so that nothing waits behind a very long loop. */
+const CLOSE_BATCH = 256;
+
+export class NatsServer {
+  readonly options: NatsServerOptions;
+  readonly log: LogView;
+  readonly id: string;
+  readonly name: string;
+  readonly router: Router;
+  readonly wheel: TimerWheel;
+  readonly parserLimits: ParserLimits;
+  readonly connections = new Map<number, Connection>();
+  /** Monotonic time of the current batch: one clock reading serves it. */
+  nowMs: number;
+  /** Work of the streaming layer, run once per turn before output is flushed. */
+  onTurn: (() => void) | undefined = undefined;
+
+  readonly #runtime: Runtime;
+  #listener: Listener | undefined;
+  #nextId = 1;
+  #turnRequested = false;
+  #dirty: Connection[] = [];
+  #flushing: Connection[] = [];
+  readonly #writeWatch = new Set<Connection>();
+  #writeTimer: TimerHandle | undefined;
+  #wheelTimer: TimerHandle | undefined;
+  #wheelDueMs = Infinity;
+  #stopping = false;
+  #infoHost: string;
+  #infoPort: number;
+
+  constructor(runtime: Runtime, options: NatsServerOptions, log: LogView) {
+    this.#runtime = runtime;
+    this.options = options;
+    this.log = log;
+    this.id = createServerId((bytes) => runtime.random(bytes));
+    this.name = options.serverName === "" ? this.id : options.serverName;
+    const seed = new Uint8Array(4);
+    runtime.random(seed);
+    this.router = new Router({
+      seed: new DataView(seed.buffer).getInt32(0),
+      maxPayload: options.maxPayload,
+      requestTurn: () => this.requestTurn(),
+    });
+    this.nowMs = runtime.clock.monotonicMs();
+    this.wheel = new TimerWheel(this.nowMs);
+    this.parserLimits = { maxControlLine: options.maxControlLine, maxPayload: options.maxPayload };
+    this.#infoHost = options.host;
+    this.#infoPort = options.port;
+  }
+
+  get host(): string {
+    return this.#listener?.host ?? this.options.host;
+  }
+
+  /** The port that is bound; 0 before `listen`. */
+  get port(): number {
+    return this.#listener?.port ?? 0;
+  }
+
+  /** Opens the client port. Rejects with RuntimeError when the address cannot be had. */
+  async listen(): Promise<void> {
+    const { options } = this;
+    this.#listener = await this.#runtime.network.listen(
+      { host: options.host, port: options.port, maxSockets: this.#runtime.network.socketCountMax },
+      (socket) => this.#accept(socket),
+    );
+    this.#infoHost = this.#listener.host;
+    this.#infoPort = this.#listener.port;
+    if (options.clientAdvertise !== "") {
+      const at = options.clientAdvertise.lastIndexOf(":");
+      this.#infoHost = at > 0 ? options.clientAdvertise.slice(0, at) : options.clientAdvertise;
+      if (at > 0) this.#infoPort = Number(options.clientAdvertise.slice(at + 1));
+    }
+  }
+
+  /** Closes the port, then every connection. Resolves when the port is free. */
+  async close(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await this.#listener?.close();
+    // Last words of the streaming layer go out before the connections end.
+    this.#turn();
+    let count = 0;
+    for (const connection of [...this.connections.values()]) {
+      connection.close("Server Shutdown");
+      if (++count % CLOSE_BATCH === 0) await new Promise<void>((resume) => this.#runtime.scheduler.endOfTurn(resume));
+    }
+    this.#wheelTimer?.stop();
+    this.#writeTimer?.stop();
+  }
+
+  // The turn -----------------------------------------------------------------------------------------------------------
+
+  /** Asks for the end-of-turn work to run after the events that are ready now. */
+  requestTurn(): void {
+    if (this.#turnRequested) return;
+    this.#turnRequested = true;
+    this.#runtime.scheduler.endOfTurn(this.#turn);
+  }
+
+  markDirty(connection: Connection): void {
+    connection.dirty = true;
+    this.#dirty.push(connection);
+    this.requestTurn();
+  }
+
+  readonly #turn = (): void => {
+    this.#turnRequested = false;
+    this.nowMs = this.#runtime.clock.monotonicMs();
+    this.router.runQueue();
+    this.onTurn?.();
+    const batch = this.#dirty;
+    if (batch.length === 0) return;
+    this.#dirty = this.#flushing;
+    this.#flushing = batch;
+    for (let i = 0; i < batch.length; i++) batch[i]!.flush(this.nowMs);
+    batch.length = 0;
+  };
+
+  // Time ---------------------------------------------------------------------------------------------------------------
+
+  clockMs(): number {
+    return this.nowMs = this.#runtime.clock.monotonicMs();
+  }
+
+  after(delayMs: number, work: () => void): TimerHandle {
+    return this.#runtime.scheduler.after(delayMs, work);
+  }
+
+  /** Makes sure the wheel is turned when its next timer is due. */
+  wake(): void {
+    const due = this.wheel.nextDueMs();
+    if (due >= this.#wheelDueMs) return;
+    this.#wheelTimer?.stop();
+    this.#wheelDueMs = due;
+    this.#wheelTimer = this.#runtime.scheduler.after(Math.max(1, due - this.clockMs()), this.#wheelFired);
+  }
+
+  readonly #wheelFired = (): void => {
+    this.#wheelDueMs = Infinity;
+    if (this.#stopping) return;
+    this.wheel.advance(this.clockMs());
+    this.wake();
+  };
+
+  /** Watches a connection whose socket refuses output: a flush may take `writeDeadlineMs` (nats-server.md 3.10). */
+  watchWrites(connection: Connection): void {
+    this.#writeWatch.add(connection);
+    this.#writeTimer ??= this.#runtime.scheduler.after(Math.max(10, this.options.writeDeadlineMs / 4), this.#checkWrites);
+  }
+
+  readonly #checkWrites = (): void => {
+    this.#writeTimer = undefined;
+    if (this.#stopping) return;
+    const nowMs = this.clockMs();
+    for (const connection of this.#writeWatch) {
+      const stuckMs = connection.stuckForMs(nowMs);
+      if (connection.isClosed || stuckMs === 0) {
+        this.#writeWatch.delete(connection);
+      } else if (stuckMs > this.options.writeDeadlineMs) {
+        this.#writeWatch.delete(connection);
+        const { chunks, pendingBytes } = connection.output;
+        const deadline = `${this.options.writeDeadlineMs / 1000}s`;
+        this.slowConsumer(
+          connection,
+          "Slow Consumer (Write Deadline)",
+          `Slow Consumer Detected: WriteDeadline of ${deadline} exceeded with ${chunks.length} chunks of ${pendingBytes} total bytes.`,
+        );
+      }
+    }
+    if (this.#writeWatch.size > 0) {
+      this.#writeTimer = this.#runtime.scheduler.after(Math.max(10, this.options.writeDeadlineMs / 4), this.#checkWrites);
+    }
+  };
+
+  // Connections --------------------------------------------------------------------------------------------------------
+
+  /** Cuts a client that does not read. No text: clients would give up for good on it (nats-server.md 3.9). */
+  slowConsumer(connection: Connection, reason: CloseReason, text: string): void {
+    this.router.statistics.slowConsumers++;
+    this.log.info(`${connection.describe()} - ${text}`);
+    connection.abort(reason);
+  }
+
+  forget(connection: Connection, reason: CloseReason): void {
+    this.connections.delete(connection.id);
+    this.#writeWatch.delete(connection);
+    this.wheel.disarm(connection);
+    if (this.log.debugEnabled) this.log.debug(`${connection.describe()} - Client connection closed: ${reason}`);
+  }
+
+  #accept(socket: Socket): SocketHandler {
+    const id = this.#nextId++;
+    this.router.statistics.totalConnections++;
+    const connection = new Connection(this, socket, id, this.clockMs());
+    if (this.log.debugEnabled) this.log.debug(`${connection.describe()} - Client connection created`);
+    this.connections.set(id, connection);
+    connection.sendInfo(this.#info(connection));
+    if (this.#stopping) {
+      connection.close("Server Shutdown");
+    } else if (this.connections.size > this.options.maxConnections) {
+      // After the INFO: clients parse that first (trap 5).
+      connection.close("Maximum Connections Exceeded", NATS_ERROR.maxConnections);
+    } else {
+      connection.flush(this.nowMs);
+      connection.schedulePing(this.options.pingIntervalMs);
+    }
+    return connection;
+  }
+
+  #info(connection: Connection): Uint8Array {
+    const info = {
+      server_id: this.id,
+      server_name: this.name,
+      version: this.options.version,
+      proto: 1,
+      ...(this.options.gitCommit === "" ? {} : { git_commit: this.options.gitCommit }),
+      go: this.#runtime.version,
+      host: this.#infoHost,
+      port: this.#infoPort,
+      headers: true,
+      max_payload: this.options.maxPayload,
+      client_id: connection.id,
+      client_ip: connection.remoteAddress,
+    };
+    return new TextEncoder().encode(`INFO ${JSON.stringify(info)} \r\n`);
+  }
+}

@@ -1,0 +1,405 @@
+/**
+ * Takes published messages to everybody who is interested: client connections (a frame in their output queue) and internal
+ * receivers (a call). It is also the embedded `Bus`: the streaming layer receives and sends here without a socket.
+ */
+import { bytesOf, copyRange, writeDecimal } from "../base/bytes.ts";
+import type { NatsParser } from "../wire/nats_parser.ts";
+import { NO_RESPONDERS_HEADER } from "../wire/nats_text.ts";
+import type { Bus, BusMessage, BusReceiver, BusSubscription, Destination } from "./bus.ts";
+import type { Connection } from "./connection.ts";
+import { Sublist } from "./sublist.ts";
+import { NO_GROUPS, NO_HEADS, NO_SUBSCRIPTIONS, type QueueGroup, SubjectEntry, SubjectTable } from "./subject_table.ts";
+import { Subscription } from "./subscription.ts";
+
+/** Bytes that internal receivers may have waiting from internal senders; what comes above is dropped and counted. */
+export const INTERNAL_QUEUE_BYTES_MAX = 16_777_216;
+/** Output waiting at one connection above which bulk senders stop, and below which they go on. */
+export const CONGESTION_HIGH_BYTES = 1_048_576;
+export const CONGESTION_LOW_BYTES = 262_144;
+
+const EMPTY = new Uint8Array(0);
+const CR = 13;
+const LF = 10;
+
+/** Plain counters of the whole server; read by the monitor, never reset. */
+export interface Statistics {
+  inMessages: number;
+  inBytes: number;
+  outMessages: number;
+  outBytes: number;
+  slowConsumers: number;
+  totalConnections: number;
+  internalDropped: number;
+}
+
+/** The one message object that internal receivers see. */
+class RouterMessage implements BusMessage {
+  buffer: Uint8Array = EMPTY;
+  subjectStart = 0;
+  subjectEnd = 0;
+  replyStart = 0;
+  replyEnd = 0;
+  payloadStart = 0;
+  payloadEnd = 0;
+  noResponders = false;
+  publisher: Connection | null = null;
+  readonly #router: Router;
+
+  constructor(router: Router) {
+    this.#router = router;
+  }
+
+  replyDestination(): Destination | undefined {
+    if (this.replyEnd === this.replyStart) return undefined;
+    if (this.publisher !== null) return this.publisher.replyEntry();
+    return this.#router.entryOf(this.buffer, this.replyStart, this.replyEnd);
+  }
+}
+
+/** A message from an internal sender to internal receivers, waiting for the end of the batch. */
+interface QueuedMessage {
+  readonly entry: SubjectEntry;
+  /** Reply bytes, then payload. */
+  readonly bytes: Uint8Array;
+  readonly replyLength: number;
+}
+
+export class Router implements Bus {
+  readonly sublist = new Sublist();
+  readonly subjects: SubjectTable;
+  readonly statistics: Statistics = {
+    inMessages: 0,
+    inBytes: 0,
+    outMessages: 0,
+    outBytes: 0,
+    slowConsumers: 0,
+    totalConnections: 0,
+    internalDropped: 0,
+  };
+  /** Changes whenever a wildcard subscription comes or goes: then every entry is resolved anew at its next use. */
+  generation = 1;
+  /** A receiver whose output has grown beyond the high mark while the current batch was delivered. */
+  congested: Connection | null = null;
+  onDrained: (() => void) | undefined = undefined;
+  readonly maxPayload: number;
+  readonly #message: RouterMessage;
+  #queue: QueuedMessage[] = [];
+  #queuedBytes = 0;
+  readonly #requestTurn: () => void;
+
+  constructor(options: { seed: number; maxPayload: number; requestTurn: () => void }) {
+    this.subjects = new SubjectTable(options.seed);
+    this.maxPayload = options.maxPayload;
+    this.#requestTurn = options.requestTurn;
+    this.#message = new RouterMessage(this);
+  }
+
+  // Subscriptions ------------------------------------------------------------------------------------------------------
+
+  add(subscription: Subscription): void {
+    if (this.sublist.insert(subscription)) this.generation++;
+    else this.#touch(subscription.subject);
+  }
+
+  remove(subscription: Subscription): void {
+    subscription.closed = true;
+    if (this.sublist.remove(subscription)) this.generation++;
+    else this.#touch(subscription.subject);
+  }
+
+  /** A literal subscription changes one entry only; all others stay resolved. */
+  #touch(subject: string): void {
+    const bytes = bytesOf(subject);
+    const entry = this.subjects.peek(bytes, 0, bytes.length);
+    if (entry !== null) entry.generation = -1;
+  }
+
+  /** The entry of a published subject, resolved. */
+  entryOf(buffer: Uint8Array, start: number, end: number): SubjectEntry {
+    const entry = this.subjects.intern(buffer, start, end);
+    return entry.generation === this.generation ? entry : this.refresh(entry);
+  }
+
+  /** Makes `entry` true again; returns the entry to use from now on (another one if it had been dropped). */
+  refresh(entry: SubjectEntry): SubjectEntry {
+    if (entry.dropped) entry = this.subjects.intern(entry.bytes, 0, entry.bytes.length);
+    if (entry.generation === this.generation) return entry;
+    const first = entry.generation === -1 && entry.plain === NO_SUBSCRIPTIONS;
+    if (first) {
+      const subject = entry.subject;
+      entry.publishable = subject.length > 0 && !subject.startsWith(".") && !subject.endsWith(".") &&
+        !subject.includes("..");
+      entry.wildcard = /(^|\.)[*>](\.|$)/.test(subject);
+    }
+    entry.plain = NO_SUBSCRIPTIONS;
+    entry.heads = NO_HEADS;
+    entry.groups = NO_GROUPS;
+    entry.generation = this.generation;
+    if (!entry.publishable) return entry;
+    const result = this.sublist.match(entry.subject);
+    if (result.plain.length > 0) {
+      entry.plain = result.plain;
+      entry.heads = result.plain.map((subscription) => frameHead(entry, subscription));
+    }
+    if (result.groups.length > 0) {
+      entry.groups = result.groups.map((members): QueueGroup => ({
+        members,
+        heads: members.map((subscription) => frameHead(entry, subscription)),
+      }));
+    }
+    return entry;
+  }
+
+  // Messages of clients ------------------------------------------------------------------------------------------------
+
+  /** Delivers the frame in `parser`, published by `publisher` on `entry`; returns the number of receivers. */
+  publish(publisher: Connection, parser: NatsParser, entry: SubjectEntry): number {
+    const plain = entry.plain;
+    const heads = entry.heads;
+    let reached = 0;
+    for (let i = 0; i < plain.length; i++) {
+      const subscription = plain[i]!;
+      if (subscription.closed) continue;
+      const connection = subscription.connection;
+      if (connection === null) {
+        this.#hand(subscription.receiver!, publisher, parser);
+        reached++;
+      } else if (connection !== publisher || publisher.echo) {
+        if (connection.deliver(subscription, heads[i]!, parser)) reached++;
+      }
+    }
+    const groups = entry.groups;
+    for (let i = 0; i < groups.length; i++) if (this.#publishToGroup(groups[i]!, publisher, parser)) reached++;
+    return reached;
+  }
+
+  /** One uniformly random member, then the next ones in ring order until one can take it (nats-server.md 5). */
+  #publishToGroup(group: QueueGroup, publisher: Connection, parser: NatsParser): boolean {
+    const members = group.members;
+    const count = members.length;
+    let index = count === 1 ? 0 : (Math.random() * count) | 0;
+    for (let tries = 0; tries < count; tries++) {
+      const subscription = members[index]!;
+      if (!subscription.closed) {
+        const connection = subscription.connection;
+        if (connection === null) {
+          this.#hand(subscription.receiver!, publisher, parser);
+          return true;
+        }
+        if ((connection !== publisher || publisher.echo) && connection.deliver(subscription, group.heads[index]!, parser)) {
+          return true;
+        }
+      }
+      if (++index === count) index = 0;
+    }
+    return false;
+  }
+
+  #hand(receiver: BusReceiver, publisher: Connection, parser: NatsParser): void {
+    const message = this.#message;
+    message.buffer = parser.buffer;
+    message.subjectStart = parser.subjectStart;
+    message.subjectEnd = parser.subjectEnd;
+    message.replyStart = parser.replyStart;
+    message.replyEnd = parser.replyEnd;
+    message.payloadStart = parser.headerSize > 0 ? parser.payloadStart + parser.headerSize : parser.payloadStart;
+    message.payloadEnd = parser.payloadEnd;
+    message.publisher = publisher;
+    receiver.receive(message);
+  }
+
+  /** 503 to the publisher's own plain subscription on the reply; nothing when it has none (nats-server.md 3.8). */
+  answerNoResponders(publisher: Connection, reply: SubjectEntry): void {
+    for (let i = 0; i < reply.plain.length; i++) {
+      const subscription = reply.plain[i]!;
+      if (subscription.connection !== publisher || subscription.closed) continue;
+      publisher.deliverStatus(subscription, reply, NO_RESPONDERS_HEADER);
+      return;
+    }
+  }
+
+  // The bus ------------------------------------------------------------------------------------------------------------
+
+  subscribe(subject: string, receiver: BusReceiver): BusSubscription {
+    const subscription = new Subscription(null, receiver, subject, "", EMPTY, "");
+    this.add(subscription);
+    return { unsubscribe: () => this.remove(subscription) };
+  }
+
+  destination(subject: string): Destination {
+    const bytes = bytesOf(subject);
+    const entry = this.entryOf(bytes, 0, bytes.length);
+    entry.pins++;
+    return entry;
+  }
+
+  release(destination: Destination): void {
+    const entry = destination as SubjectEntry;
+    if (entry.pins > 0) entry.pins--;
+  }
+
+  isCongested(destination: Destination): boolean {
+    const entry = this.#resolved(destination);
+    for (let i = 0; i < entry.plain.length; i++) {
+      const connection = entry.plain[i]!.connection;
+      if (connection !== null && connection.output.pendingBytes > CONGESTION_HIGH_BYTES) {
+        connection.busWaits = true;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  send(
+    destination: Destination,
+    head: Uint8Array,
+    start: number,
+    end: number,
+    tail: Uint8Array,
+    tailLength: number,
+  ): number {
+    return this.#send(this.#resolved(destination), EMPTY, head, start, end, tail, tailLength);
+  }
+
+  request(destination: Destination, reply: string, payload: Uint8Array): number {
+    return this.#send(this.#resolved(destination), bytesOf(reply + " "), payload, 0, payload.length, EMPTY, 0);
+  }
+
+  #resolved(destination: Destination): SubjectEntry {
+    const entry = destination as SubjectEntry;
+    return entry.generation === this.generation ? entry : this.refresh(entry);
+  }
+
+  /** `reply` ends with a space, or is empty. */
+  #send(
+    entry: SubjectEntry,
+    reply: Uint8Array,
+    head: Uint8Array,
+    start: number,
+    end: number,
+    tail: Uint8Array,
+    tailLength: number,
+  ): number {
+    const plain = entry.plain;
+    let reached = 0;
+    for (let i = 0; i < plain.length; i++) {
+      const subscription = plain[i]!;
+      if (subscription.closed) continue;
+      const connection = subscription.connection;
+      if (connection === null) reached += this.#enqueue(entry, reply, head, start, end, tail, tailLength);
+      else if (writeFrame(connection, subscription, entry.heads[i]!, reply, head, start, end, tail, tailLength)) reached++;
+    }
+    for (const group of entry.groups) {
+      const count = group.members.length;
+      let index = (Math.random() * count) | 0;
+      for (let tries = 0; tries < count; tries++) {
+        const subscription = group.members[index]!;
+        const connection = subscription.connection;
+        if (!subscription.closed) {
+          if (connection === null) {
+            reached += this.#enqueue(entry, reply, head, start, end, tail, tailLength);
+            break;
+          }
+          if (writeFrame(connection, subscription, group.heads[index]!, reply, head, start, end, tail, tailLength)) {
+            reached++;
+            break;
+          }
+        }
+        if (++index === count) index = 0;
+      }
+    }
+    return reached;
+  }
+
+  #enqueue(
+    entry: SubjectEntry,
+    reply: Uint8Array,
+    head: Uint8Array,
+    start: number,
+    end: number,
+    tail: Uint8Array,
+    tailLength: number,
+  ): number {
+    const replyLength = reply.length > 0 ? reply.length - 1 : 0;
+    const size = replyLength + end - start + tailLength;
+    if (this.#queuedBytes + size > INTERNAL_QUEUE_BYTES_MAX) {
+      this.statistics.internalDropped++;
+      return 0;
+    }
+    const bytes = new Uint8Array(size);
+    let at = copyRange(bytes, 0, reply, 0, replyLength);
+    at = copyRange(bytes, at, head, start, end);
+    copyRange(bytes, at, tail, 0, tailLength);
+    this.#queue.push({ entry, bytes, replyLength });
+    this.#queuedBytes += size;
+    this.#requestTurn();
+    return 1;
+  }
+
+  /** Hands out what internal senders queued for internal receivers. Called once per turn, outside of any delivery. */
+  runQueue(): void {
+    if (this.#queue.length === 0) return;
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    const message = this.#message;
+    for (const { entry, bytes, replyLength } of queue) {
+      const resolved = this.#resolved(entry);
+      for (const subscription of resolved.plain) {
+        if (subscription.receiver === null || subscription.closed) continue;
+        message.buffer = bytes;
+        message.subjectStart = 0;
+        message.subjectEnd = 0;
+        message.replyStart = 0;
+        message.replyEnd = replyLength;
+        message.payloadStart = replyLength;
+        message.payloadEnd = bytes.length;
+        message.publisher = null;
+        subscription.receiver.receive(message);
+      }
+    }
+  }
+}
+
+/** `MSG <subject> <sid> ` */
+function frameHead(entry: SubjectEntry, subscription: Subscription): Uint8Array {
+  if (subscription.connection === null) return EMPTY;
+  const head = new Uint8Array(6 + entry.bytes.length + subscription.sid.length);
+  head.set([77, 83, 71, 32]);
+  head.set(entry.bytes, 4);
+  head[4 + entry.bytes.length] = 32;
+  head.set(subscription.sid, 5 + entry.bytes.length);
+  head[head.length - 1] = 32;
+  return head;
+}
+
+/** Writes one MSG of the server's own into a connection's output. False: the connection is closing. */
+function writeFrame(
+  connection: Connection,
+  subscription: Subscription,
+  frame: Uint8Array,
+  reply: Uint8Array,
+  head: Uint8Array,
+  start: number,
+  end: number,
+  tail: Uint8Array,
+  tailLength: number,
+): boolean {
+  const size = end - start + tailLength;
+  const output = connection.output;
+  const room = frame.length + reply.length + size + 18;
+  if (output.length + room > output.buffer.length && !connection.makeRoom(room)) return false;
+  const buffer = output.buffer;
+  let at = copyRange(buffer, output.length, frame, 0, frame.length);
+  if (reply.length > 0) at = copyRange(buffer, at, reply, 0, reply.length);
+  at = writeDecimal(buffer, at, size);
+  buffer[at++] = CR;
+  buffer[at++] = LF;
+  at = copyRange(buffer, at, head, start, end);
+  if (tailLength > 0) at = copyRange(buffer, at, tail, 0, tailLength);
+  buffer[at++] = CR;
+  buffer[at++] = LF;
+  output.length = at;
+  connection.delivered(subscription, size);
+  return true;
+}

@@ -1,0 +1,153 @@
+/**
+ * Interned subjects: one entry per subject that is published to, found by a hash of its bytes, holding the resolved receivers
+ * and, for each, the ready bytes `MSG <subject> <sid> `. So a delivery is two copies and no lookup (runtime.md 2).
+ *
+ * The table is bounded: inbox subjects are without number. When it is full a sweep drops every entry that was not used
+ * since the last sweep. An entry that was dropped while somebody still holds it stays correct: it is resolved anew at each use.
+ */
+import { byteString, equalsRange, hashRange } from "../base/bytes.ts";
+import type { Destination } from "./bus.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** Entries above which a sweep runs. */
+export const SUBJECT_COUNT_MAX = 65_536;
+/** Bytes of subjects above which a sweep runs: entries can be as long as a control line. */
+const SUBJECT_BYTES_MAX = 16_777_216;
+const BUCKET_COUNT_FIRST = 4096;
+
+/** Members of one queue group with their frame heads. */
+export interface QueueGroup {
+  readonly members: readonly Subscription[];
+  readonly heads: readonly Uint8Array[];
+}
+
+export const NO_SUBSCRIPTIONS: readonly Subscription[] = [];
+export const NO_HEADS: readonly Uint8Array[] = [];
+export const NO_GROUPS: readonly QueueGroup[] = [];
+
+export class SubjectEntry implements Destination {
+  readonly hash: number;
+  readonly bytes: Uint8Array;
+  readonly subject: string;
+  next: SubjectEntry | null;
+  /** Equals the router's generation while the fields below are true. */
+  generation = -1;
+  plain: readonly Subscription[] = NO_SUBSCRIPTIONS;
+  heads: readonly Uint8Array[] = NO_HEADS;
+  groups: readonly QueueGroup[] = NO_GROUPS;
+  /** No empty token: something may match it. */
+  publishable = true;
+  /** Has a token that is a wildcard character, which pedantic publishers are told about. */
+  wildcard = false;
+  used = true;
+  pins = 0;
+  dropped = false;
+
+  constructor(hash: number, bytes: Uint8Array, next: SubjectEntry | null) {
+    this.hash = hash;
+    this.bytes = bytes;
+    this.subject = byteString(bytes);
+    this.next = next;
+  }
+}
+
+export class SubjectTable {
+  /** Random per process: with a known hash a client could put all its subjects into one bucket. */
+  readonly #seed: number;
+  #buckets: (SubjectEntry | null)[] = new Array(BUCKET_COUNT_FIRST).fill(null);
+  #mask = BUCKET_COUNT_FIRST - 1;
+  #count = 0;
+  #bytes = 0;
+  /** Grows when pinned entries alone come near it: those are bounded by the subscriptions that hold them. */
+  #countMax: number;
+  #bytesMax = SUBJECT_BYTES_MAX;
+
+  constructor(seed: number, countMax: number = SUBJECT_COUNT_MAX) {
+    this.#seed = seed | 0;
+    this.#countMax = countMax;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The entry of `bytes[start, end)`, made if there is none. */
+  intern(bytes: Uint8Array, start: number, end: number): SubjectEntry {
+    const hash = hashRange(bytes, start, end, this.#seed);
+    const found = this.#find(hash, bytes, start, end);
+    if (found !== null) {
+      found.used = true;
+      return found;
+    }
+    if (this.#count >= this.#countMax || this.#bytes >= this.#bytesMax) this.#sweep();
+    if (this.#count > this.#mask && this.#mask < SUBJECT_COUNT_MAX) this.#grow();
+    const bucket = slotOf(hash, this.#mask);
+    const entry = new SubjectEntry(hash, bytes.slice(start, end), this.#buckets[bucket]!);
+    this.#buckets[bucket] = entry;
+    this.#count++;
+    this.#bytes += end - start;
+    return entry;
+  }
+
+  /** The entry, if there is one. */
+  peek(bytes: Uint8Array, start: number, end: number): SubjectEntry | null {
+    return this.#find(hashRange(bytes, start, end, this.#seed), bytes, start, end);
+  }
+
+  #find(hash: number, bytes: Uint8Array, start: number, end: number): SubjectEntry | null {
+    let entry = this.#buckets[slotOf(hash, this.#mask)]!;
+    while (entry !== null) {
+      if (entry.hash === hash && equalsRange(entry.bytes, bytes, start, end)) return entry;
+      entry = entry.next!;
+    }
+    return null;
+  }
+
+  #grow(): void {
+    const old = this.#buckets;
+    const size = old.length * 4;
+    this.#mask = size - 1;
+    this.#buckets = new Array(size).fill(null);
+    for (let entry of old) {
+      while (entry !== null) {
+        const following: SubjectEntry | null = entry.next;
+        const bucket = slotOf(entry.hash, this.#mask);
+        entry.next = this.#buckets[bucket]!;
+        this.#buckets[bucket] = entry;
+        entry = following;
+      }
+    }
+  }
+
+  #sweep(): void {
+    // All in use: a second pass right away finds them unused, so a sweep always makes room (pinned entries apart).
+    for (let pass = 0; pass < 2 && (this.#count >= this.#countMax || this.#bytes >= this.#bytesMax); pass++) {
+      for (let bucket = 0; bucket < this.#buckets.length; bucket++) {
+        let kept: SubjectEntry | null = null;
+        let entry = this.#buckets[bucket]!;
+        while (entry !== null) {
+          const following: SubjectEntry | null = entry.next;
+          if (entry.used || entry.pins > 0) {
+            entry.used = false;
+            entry.next = kept;
+            kept = entry;
+          } else {
+            entry.dropped = true;
+            entry.generation = -1;
+            entry.next = null;
+            this.#count--;
+            this.#bytes -= entry.bytes.length;
+          }
+          entry = following!;
+        }
+        this.#buckets[bucket] = kept;
+      }
+    }
+    this.#countMax = Math.max(this.#countMax, this.#count * 2);
+    this.#bytesMax = Math.max(this.#bytesMax, this.#bytes * 2);
+  }
+}
+
+function slotOf(hash: number, mask: number): number {
+  return (hash ^ (hash >>> 15)) & mask;
+}

@@ -1,0 +1,173 @@
+/**
+ * All subscriptions of the server, by subject. Literal ones (nearly all: inboxes, ack inboxes) stand in a map; only
+ * wildcard ones need the tree (nats-server.md 4.3). Subjects are byte strings.
+ */
+import { hasWildcard } from "../base/subject.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** Subscriptions that stand at one place. */
+class Leaf {
+  // Sets keep the order of arrival, and a connection that leaves with 100,000 subscriptions on one subject stays linear.
+  readonly plain = new Set<Subscription>();
+  readonly queues = new Map<string, Set<Subscription>>();
+
+  get empty(): boolean {
+    return this.plain.size === 0 && this.queues.size === 0;
+  }
+
+  add(subscription: Subscription): void {
+    if (subscription.queue === "") {
+      this.plain.add(subscription);
+      return;
+    }
+    const members = this.queues.get(subscription.queue);
+    if (members === undefined) this.queues.set(subscription.queue, new Set([subscription]));
+    else members.add(subscription);
+  }
+
+  remove(subscription: Subscription): boolean {
+    if (subscription.queue === "") return this.plain.delete(subscription);
+    const members = this.queues.get(subscription.queue);
+    if (members === undefined || !members.delete(subscription)) return false;
+    if (members.size === 0) this.queues.delete(subscription.queue);
+    return true;
+  }
+}
+
+/** A level of the tree of wildcard subjects. */
+class Level {
+  readonly literals = new Map<string, Level>();
+  star: Level | null = null;
+  /** Subscriptions whose subject ends with `>` here. */
+  rest: Leaf | null = null;
+  /** Subscriptions whose subject ends here. */
+  leaf: Leaf | null = null;
+
+  get empty(): boolean {
+    return this.literals.size === 0 && this.star === null && this.rest === null && this.leaf === null;
+  }
+}
+
+/** What a literal subject leads to. Queue groups of one name on several patterns are one group (trap 20). */
+export interface MatchResult {
+  readonly plain: Subscription[];
+  readonly groups: Subscription[][];
+}
+
+export class Sublist {
+  readonly #literals = new Map<string, Leaf>();
+  readonly #root = new Level();
+  #count = 0;
+  #wildcardCount = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get wildcardCount(): number {
+    return this.#wildcardCount;
+  }
+
+  /** Adds; returns true when the subject has wildcards, so that any literal subject may be touched. */
+  insert(subscription: Subscription): boolean {
+    this.#count++;
+    const subject = subscription.subject;
+    if (!hasWildcard(subject)) {
+      let leaf = this.#literals.get(subject);
+      if (leaf === undefined) this.#literals.set(subject, leaf = new Leaf());
+      leaf.add(subscription);
+      return false;
+    }
+    this.#wildcardCount++;
+    let level = this.#root;
+    for (const token of subject.split(".")) {
+      if (token === ">") {
+        (level.rest ??= new Leaf()).add(subscription);
+        return true;
+      }
+      if (token === "*") {
+        level = level.star ??= new Level();
+        continue;
+      }
+      let below = level.literals.get(token);
+      if (below === undefined) level.literals.set(token, below = new Level());
+      level = below;
+    }
+    (level.leaf ??= new Leaf()).add(subscription);
+    return true;
+  }
+
+  /** Removes; returns true when the subject has wildcards. A subscription that is not there is not an error. */
+  remove(subscription: Subscription): boolean {
+    const subject = subscription.subject;
+    const leaf = this.#literals.get(subject);
+    if (leaf !== undefined && leaf.remove(subscription)) {
+      if (leaf.empty) this.#literals.delete(subject);
+      this.#count--;
+      return false;
+    }
+    if (!hasWildcard(subject)) return false;
+    if (this.#removeBelow(this.#root, subject.split("."), 0, subscription)) {
+      this.#count--;
+      this.#wildcardCount--;
+    }
+    return true;
+  }
+
+  #removeBelow(level: Level, tokens: readonly string[], index: number, subscription: Subscription): boolean {
+    if (index === tokens.length) {
+      if (level.leaf === null || !level.leaf.remove(subscription)) return false;
+      if (level.leaf.empty) level.leaf = null;
+      return true;
+    }
+    const token = tokens[index]!;
+    if (token === ">") {
+      if (level.rest === null || !level.rest.remove(subscription)) return false;
+      if (level.rest.empty) level.rest = null;
+      return true;
+    }
+    const below = token === "*" ? level.star : level.literals.get(token) ?? null;
+    if (below === null || !this.#removeBelow(below, tokens, index + 1, subscription)) return false;
+    if (below.empty) {
+      if (token === "*") level.star = null;
+      else level.literals.delete(token);
+    }
+    return true;
+  }
+
+  /** Everything interested in the published `subject`, whose tokens are all literal here (3.5). */
+  match(subject: string): MatchResult {
+    const plain: Subscription[] = [];
+    const groups = new Map<string, Subscription[]>();
+    const leaf = this.#literals.get(subject);
+    if (leaf !== undefined) collect(leaf, plain, groups);
+    if (this.#wildcardCount > 0) matchBelow(this.#root, subject.split("."), 0, plain, groups);
+    return { plain, groups: [...groups.values()] };
+  }
+}
+
+function matchBelow(
+  level: Level,
+  tokens: readonly string[],
+  index: number,
+  plain: Subscription[],
+  groups: Map<string, Subscription[]>,
+): void {
+  if (index === tokens.length) {
+    if (level.leaf !== null) collect(level.leaf, plain, groups);
+    return;
+  }
+  if (level.rest !== null) collect(level.rest, plain, groups);
+  if (level.star !== null) matchBelow(level.star, tokens, index + 1, plain, groups);
+  const below = level.literals.get(tokens[index]!);
+  if (below !== undefined) matchBelow(below, tokens, index + 1, plain, groups);
+}
+
+function collect(leaf: Leaf, plain: Subscription[], groups: Map<string, Subscription[]>): void {
+  for (const subscription of leaf.plain) plain.push(subscription);
+  for (const [name, members] of leaf.queues) {
+    const known = groups.get(name);
+    if (known === undefined) groups.set(name, [...members]);
+    else for (const member of members) known.push(member);
+  }
+}

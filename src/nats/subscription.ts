@@ -1,0 +1,40 @@
+/**
+ * One interest in a subject: of a client connection (`target` writes a MSG frame) or of the program itself (`receiver` is
+ * called). Exactly one of both is set.
+ */
+import type { BusReceiver } from "./bus.ts";
+import type { Connection } from "./connection.ts";
+
+export class Subscription {
+  readonly connection: Connection | null;
+  readonly receiver: BusReceiver | null;
+  /** Byte string. */
+  readonly subject: string;
+  /** Byte string, "" for none. */
+  readonly queue: string;
+  /** As the client wrote it; empty for internal ones. */
+  readonly sid: Uint8Array;
+  readonly sidText: string;
+  /** Deliveries since SUB (3.6: UNSUB counts from there). */
+  delivered = 0;
+  /** Removed after this many deliveries; 0 = no limit. */
+  max = 0;
+  /** Set on removal: a copy under way in the same batch must not be delivered (trap 50). */
+  closed = false;
+
+  constructor(
+    connection: Connection | null,
+    receiver: BusReceiver | null,
+    subject: string,
+    queue: string,
+    sid: Uint8Array,
+    sidText: string,
+  ) {
+    this.connection = connection;
+    this.receiver = receiver;
+    this.subject = subject;
+    this.queue = queue;
+    this.sid = sid;
+    this.sidText = sidText;
+  }
+}

@@ -1,0 +1,513 @@
+/**
+ * The client side of the NATS text protocol: bytes of a connection in, operations out (nats-server.md 3). No string and no
+ * object is made per message. Three paths, fastest first:
+ *
+ *   1. The control line equals the previous one byte for byte: its parts are known already. Typical publishers send the
+ *      same line with every message, so this decides most of the speed (nats-server.md 13.3).
+ *   2. A canonical `PUB subject [reply] size` with single spaces and CRLF.
+ *   3. Everything else, by a tokenizer that follows the lexical rules of section 3.1 exactly.
+ *
+ * A message that is split over reads is completed in a buffer of its own: only the split message is copied, the rest of
+ * the chunk is parsed where it lies.
+ */
+
+/** What ends a connection from the parser's side. */
+export const PARSE_UNKNOWN_OPERATION = 1;
+export const PARSE_CONTROL_LINE = 2;
+export const PARSE_MAX_PAYLOAD = 3;
+/** Malformed arguments: the reference closes without a text, because clients give up for good on texts they do not know. */
+export const PARSE_SILENT = 4;
+export type ParseFailure =
+  | typeof PARSE_UNKNOWN_OPERATION
+  | typeof PARSE_CONTROL_LINE
+  | typeof PARSE_MAX_PAYLOAD
+  | typeof PARSE_SILENT;
+
+/** Receives the operations. Ranges are valid only during the call. */
+export interface NatsOperations {
+  /**
+   * A PUB or HPUB. The frame's parts stand in the parser's fields (`subjectStart`, ...): passing a dozen numbers as
+   * arguments costs more than reading them.
+   */
+  publish(parser: NatsParser): void;
+  connect(buffer: Uint8Array, start: number, end: number): void;
+  /** `queueStart === queueEnd` when there is no queue. */
+  subscribe(
+    buffer: Uint8Array,
+    subjectStart: number,
+    subjectEnd: number,
+    queueStart: number,
+    queueEnd: number,
+    sidStart: number,
+    sidEnd: number,
+  ): void;
+  /** `max` is 0 for "now": none was given, or it was 0 or malformed (3.6). */
+  unsubscribe(buffer: Uint8Array, sidStart: number, sidEnd: number, max: number): void;
+  ping(): void;
+  pong(): void;
+  /** INFO from a client: valid JSON is ignored, anything else closes silently. */
+  info(buffer: Uint8Array, start: number, end: number): void;
+  /** The parser takes no further byte after this. */
+  failed(failure: ParseFailure): void;
+}
+
+export interface ParserLimits {
+  /** Bytes of the argument part of a control line. */
+  maxControlLine: number;
+  /** Bytes of headers and payload. */
+  maxPayload: number;
+}
+
+const EMPTY = new Uint8Array(0);
+const CR = 13;
+const LF = 10;
+const SPACE = 32;
+const TAB = 9;
+/** Room for the longest operation name and its separators in front of the arguments of an unfinished line. */
+const OPERATION_ROOM = 16;
+/** A pending buffer above this size is given up once its message is done. */
+const PENDING_KEEP_BYTES = 65_536;
+const PENDING_FIRST_BYTES = 512;
+const TOKEN_COUNT_MAX = 5;
+/** Scratch of the tokenizer. Shared: it is filled and read within one call, and a connection should cost little. */
+const TOKEN_STARTS = new Int32Array(TOKEN_COUNT_MAX);
+const TOKEN_ENDS = new Int32Array(TOKEN_COUNT_MAX);
+
+/** Names an unfinished line may be the beginning of. */
+const OPERATION_NAMES = ["CONNECT", "PUB", "HPUB", "SUB", "UNSUB", "PING", "PONG", "+OK", "-ERR", "INFO"];
+
+export class NatsParser {
+  readonly limits: ParserLimits;
+  readonly #operations: NatsOperations;
+
+  // The frame handed to `publish`.
+  buffer: Uint8Array = EMPTY;
+  subjectStart = 0;
+  subjectEnd = 0;
+  /** `replyStart === replyEnd` when there is no reply. */
+  replyStart = 0;
+  replyEnd = 0;
+  /** The size argument as written: sizes are echoed, leading zeros included. */
+  sizeStart = 0;
+  sizeEnd = 0;
+  /** Size of the header block, -1 for PUB. */
+  headerSize = -1;
+  payloadStart = 0;
+  /** Without the final CRLF. */
+  payloadEnd = 0;
+  /** True when `[reply ]size CRLF payload CRLF` stands in `buffer` as a MSG needs it, from `tailStart` on. */
+  canonical = false;
+  tailStart = 0;
+  /** True when this control line equals the previous one, so that what was derived from it still holds. */
+  sameLine = false;
+
+  // The previous canonical control line, from `P` to LF.
+  #line: Uint8Array = new Uint8Array(128);
+  #lineLength = 0;
+  #lineSize = 0;
+  #lineSubjectEnd = 0;
+  #lineReplyEnd = 0;
+  #lineSizeStart = 0;
+
+  #pending: Uint8Array = EMPTY;
+  #pendingLength = 0;
+  /** Total bytes of the unfinished item, 0 while its control line is not complete. */
+  #needed = 0;
+  #closed = false;
+
+  constructor(operations: NatsOperations, limits: ParserLimits) {
+    this.#operations = operations;
+    this.limits = limits;
+  }
+
+  /** Bytes kept of an unfinished item. */
+  get pendingBytes(): number {
+    return this.#pendingLength;
+  }
+
+  /** No operation is handed out from here on, also not from the rest of a chunk that is being parsed. */
+  close(): void {
+    this.#closed = true;
+    this.#pending = EMPTY;
+    this.#pendingLength = 0;
+    this.#line = EMPTY;
+    this.#lineLength = 0;
+  }
+
+  /** Takes the next bytes of the connection. */
+  feed(chunk: Uint8Array): void {
+    if (this.#closed) return;
+    let at = 0;
+    if (this.#pendingLength > 0) {
+      at = this.#complete(chunk);
+      if (at < 0) return;
+    }
+    const used = this.#parse(chunk, at, chunk.length);
+    if (!this.#closed && used < chunk.length) this.#keep(chunk, used, chunk.length);
+  }
+
+  /** Finishes the unfinished item with bytes of `chunk`; returns how many it took, or -1 when all of them. */
+  #complete(chunk: Uint8Array): number {
+    let at = 0;
+    while (this.#pendingLength > 0) {
+      if (this.#needed === 0) {
+        const lineEnd = chunk.indexOf(LF, at);
+        if (lineEnd < 0) {
+          this.#keep(chunk, at, chunk.length);
+          return -1;
+        }
+        this.#append(chunk, at, lineEnd + 1);
+        at = lineEnd + 1;
+      } else {
+        const take = Math.min(this.#needed - this.#pendingLength, chunk.length - at);
+        this.#append(chunk, at, at + take);
+        at += take;
+        if (this.#pendingLength < this.#needed) return -1;
+      }
+      const length = this.#pendingLength;
+      this.#needed = 0;
+      const used = this.#parse(this.#pending, 0, length);
+      if (this.#closed) return -1;
+      if (used === length) {
+        this.#pendingLength = 0;
+        if (this.#pending.length > PENDING_KEEP_BYTES) this.#pending = EMPTY;
+      }
+    }
+    return at;
+  }
+
+  #append(chunk: Uint8Array, start: number, end: number): void {
+    const length = this.#pendingLength + (end - start);
+    if (this.#pending.length < length) {
+      // A payload that was announced gets its final size once half of it is here; before that the buffer doubles, so that
+      // an announcement alone costs nothing.
+      let size = Math.max(PENDING_FIRST_BYTES, this.#pending.length * 2, length);
+      if (this.#needed > 0 && size * 2 >= this.#needed) size = Math.max(this.#needed, length);
+      const grown = new Uint8Array(size);
+      grown.set(this.#pending.subarray(0, this.#pendingLength));
+      this.#pending = grown;
+    }
+    this.#pending.set(chunk.subarray(start, end), this.#pendingLength);
+    this.#pendingLength = length;
+  }
+
+  /** Keeps the unfinished item `chunk[start, end)`, unless it can be refused already. */
+  #keep(chunk: Uint8Array, start: number, end: number): void {
+    this.#append(chunk, start, end);
+    if (this.#needed > 0) return;
+    const pending = this.#pending;
+    const length = this.#pendingLength;
+    if (!couldBecomeOperation(pending, length)) return this.#fail(PARSE_UNKNOWN_OPERATION);
+    if (length <= this.limits.maxControlLine) return;
+    let argument = 0;
+    while (argument < length && pending[argument]! > SPACE && pending[argument] !== 123) argument++;
+    while (argument < length && isSeparator(pending[argument]!)) argument++;
+    const trailing = pending[length - 1] === CR ? 1 : 0;
+    if (length - trailing - argument > this.limits.maxControlLine || argument > OPERATION_ROOM + this.limits.maxControlLine) {
+      this.#fail(PARSE_CONTROL_LINE);
+    }
+  }
+
+  #fail(failure: ParseFailure): void {
+    if (this.#closed) return;
+    this.close();
+    this.#operations.failed(failure);
+  }
+
+  /** Parses items of `buffer[at, end)`; returns where an unfinished one begins, or `end`. */
+  #parse(buffer: Uint8Array, at: number, end: number): number {
+    const operations = this.#operations;
+    while (at < end) {
+      if (buffer[at] === 80 && buffer[at + 1] === 85 && at + 4 < end) {
+        const line = this.#line;
+        const lineLength = this.#lineLength;
+        // Path 1. The first two bytes are known to be equal when there is a line at all.
+        if (lineLength > 0 && at + lineLength <= end) {
+          let i = 2;
+          while (i < lineLength && line[i] === buffer[at + i]) i++;
+          if (i === lineLength) {
+            const payloadStart = at + lineLength;
+            const payloadEnd = payloadStart + this.#lineSize;
+            if (payloadEnd + 2 > end) {
+              this.#needed = payloadEnd + 2 - at;
+              return at;
+            }
+            if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
+              this.#fail(PARSE_UNKNOWN_OPERATION);
+              return end;
+            }
+            const tailStart = at + this.#lineSubjectEnd + 1;
+            this.buffer = buffer;
+            this.subjectStart = at + 4;
+            this.subjectEnd = at + this.#lineSubjectEnd;
+            this.replyStart = tailStart;
+            this.replyEnd = at + this.#lineReplyEnd;
+            this.sizeStart = at + this.#lineSizeStart;
+            this.sizeEnd = payloadStart - 2;
+            this.headerSize = -1;
+            this.payloadStart = payloadStart;
+            this.payloadEnd = payloadEnd;
+            this.canonical = true;
+            this.tailStart = tailStart;
+            this.sameLine = true;
+            operations.publish(this);
+            if (this.#closed) return end;
+            at = payloadEnd + 2;
+            continue;
+          }
+        }
+        if (buffer[at + 2] === 66 && buffer[at + 3] === SPACE) {
+          const next = this.#publishLine(buffer, at, end);
+          if (next === -1) return at;
+          if (next > 0) {
+            at = next;
+            if (this.#closed) return end;
+            continue;
+          }
+        }
+      }
+      const next = this.#slow(buffer, at, end);
+      if (this.#closed) return end;
+      if (next === -1) return at;
+      at = next;
+    }
+    return at;
+  }
+
+  /** Path 2. Returns the position behind the message, -1 when more bytes are needed, 0 to let path 3 decide. */
+  #publishLine(buffer: Uint8Array, at: number, end: number): number {
+    const subjectStart = at + 4;
+    let p = subjectStart;
+    while (p < end && buffer[p]! > SPACE) p++;
+    if (p >= end) return -1;
+    const subjectEnd = p;
+    if (subjectEnd === subjectStart || buffer[p] !== SPACE) return 0;
+    const tailStart = ++p;
+    while (p < end && buffer[p]! > SPACE) p++;
+    if (p >= end) return -1;
+    let replyEnd = tailStart;
+    let sizeStart = tailStart;
+    if (buffer[p] === SPACE) {
+      if (p === tailStart) return 0;
+      replyEnd = p;
+      sizeStart = ++p;
+      while (p < end && buffer[p]! > SPACE) p++;
+      if (p >= end) return -1;
+    }
+    const sizeEnd = p;
+    if (buffer[p] !== CR) return 0;
+    if (p + 1 >= end) return -1;
+    if (buffer[p + 1] !== LF) return 0;
+    if (sizeEnd - subjectStart > this.limits.maxControlLine) return 0;
+    const size = parseSize(buffer, sizeStart, sizeEnd);
+    if (size < 0 || size > this.limits.maxPayload) return 0;
+    const payloadStart = p + 2;
+    const payloadEnd = payloadStart + size;
+    if (payloadEnd + 2 > end) {
+      this.#needed = payloadEnd + 2 - at;
+      return -1;
+    }
+    if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
+      this.#fail(PARSE_UNKNOWN_OPERATION);
+      return end;
+    }
+    // Remember the line for path 1.
+    const lineLength = payloadStart - at;
+    if (lineLength > this.#line.length) this.#line = new Uint8Array(lineLength * 2);
+    const line = this.#line;
+    for (let i = 0; i < lineLength; i++) line[i] = buffer[at + i]!;
+    this.#lineLength = lineLength;
+    this.#lineSize = size;
+    this.#lineSubjectEnd = subjectEnd - at;
+    this.#lineReplyEnd = replyEnd - at;
+    this.#lineSizeStart = sizeStart - at;
+
+    this.buffer = buffer;
+    this.subjectStart = subjectStart;
+    this.subjectEnd = subjectEnd;
+    this.replyStart = tailStart;
+    this.replyEnd = replyEnd;
+    this.sizeStart = sizeStart;
+    this.sizeEnd = sizeEnd;
+    this.headerSize = -1;
+    this.payloadStart = payloadStart;
+    this.payloadEnd = payloadEnd;
+    this.canonical = true;
+    this.tailStart = tailStart;
+    this.sameLine = false;
+    this.#operations.publish(this);
+    return payloadEnd + 2;
+  }
+
+  /** Path 3. Returns the position behind the item, or -1 when more bytes are needed. */
+  #slow(buffer: Uint8Array, at: number, end: number): number {
+    const lineFeed = buffer.indexOf(LF, at);
+    if (lineFeed < 0 || lineFeed >= end) return -1;
+    let lineEnd = lineFeed;
+    if (lineEnd > at && buffer[lineEnd - 1] === CR) lineEnd--;
+    // A CR inside a line is refused: the reference handles it inconsistently (3.1).
+    for (let i = at; i < lineEnd; i++) if (buffer[i] === CR) return this.#refuse(PARSE_UNKNOWN_OPERATION);
+
+    let nameEnd = at;
+    while (nameEnd < lineEnd && !isSeparator(buffer[nameEnd]!) && buffer[nameEnd] !== 123) nameEnd++;
+    let argument = nameEnd;
+    while (argument < lineEnd && isSeparator(buffer[argument]!)) argument++;
+    const spaced = argument > nameEnd;
+    const operation = operationOf(buffer, at, nameEnd);
+    // These ignore everything up to the LF, also without a space: `PINGxyz` is a PING.
+    if (startsWithName(buffer, at, lineEnd, "PING")) {
+      this.#operations.ping();
+      return lineFeed + 1;
+    }
+    if (startsWithName(buffer, at, lineEnd, "PONG")) {
+      this.#operations.pong();
+      return lineFeed + 1;
+    }
+    if (startsWithName(buffer, at, lineEnd, "+OK")) return lineFeed + 1;
+    let argumentEnd = lineEnd;
+    while (argumentEnd > argument && isSeparator(buffer[argumentEnd - 1]!)) argumentEnd--;
+    if (operation === "") return this.#refuse(PARSE_UNKNOWN_OPERATION);
+    if (lineEnd - argument > this.limits.maxControlLine) return this.#refuse(PARSE_CONTROL_LINE);
+    switch (operation) {
+      case "CONNECT":
+        this.#operations.connect(buffer, argument, argumentEnd);
+        return lineFeed + 1;
+      case "INFO":
+        this.#operations.info(buffer, argument, argumentEnd);
+        return lineFeed + 1;
+      case "-ERR":
+        return this.#refuse(PARSE_SILENT);
+    }
+    if (!spaced) return this.#refuse(PARSE_UNKNOWN_OPERATION);
+    const count = this.#tokenize(buffer, argument, argumentEnd);
+    const starts = TOKEN_STARTS;
+    const ends = TOKEN_ENDS;
+    switch (operation) {
+      case "SUB": {
+        if (count !== 2 && count !== 3) return this.#refuse(PARSE_SILENT);
+        const sid = count - 1;
+        const queueStart = count === 3 ? starts[1]! : 0;
+        const queueEnd = count === 3 ? ends[1]! : 0;
+        this.#operations.subscribe(buffer, starts[0]!, ends[0]!, queueStart, queueEnd, starts[sid]!, ends[sid]!);
+        return lineFeed + 1;
+      }
+      case "UNSUB": {
+        if (count !== 1 && count !== 2) return this.#refuse(PARSE_SILENT);
+        const max = count === 2 ? Math.max(0, parseSize(buffer, starts[1]!, ends[1]!)) : 0;
+        this.#operations.unsubscribe(buffer, starts[0]!, ends[0]!, max);
+        return lineFeed + 1;
+      }
+      case "PUB":
+        if (count !== 2 && count !== 3) return this.#refuse(PARSE_SILENT);
+        return this.#publishSlow(buffer, at, lineFeed + 1, end, count, -1);
+      case "HPUB":
+        if (count !== 3 && count !== 4) return this.#refuse(PARSE_SILENT);
+        return this.#publishSlow(buffer, at, lineFeed + 1, end, count, count - 2);
+    }
+    return this.#refuse(PARSE_UNKNOWN_OPERATION);
+  }
+
+  #publishSlow(
+    buffer: Uint8Array,
+    at: number,
+    payloadStart: number,
+    end: number,
+    count: number,
+    headerToken: number,
+  ): number {
+    const starts = TOKEN_STARTS;
+    const ends = TOKEN_ENDS;
+    const size = parseSize(buffer, starts[count - 1]!, ends[count - 1]!);
+    const headerSize = headerToken < 0 ? -1 : parseSize(buffer, starts[headerToken]!, ends[headerToken]!);
+    if (size < 0 || (headerToken >= 0 && (headerSize < 0 || headerSize > size))) return this.#refuse(PARSE_SILENT);
+    if (size > this.limits.maxPayload) return this.#refuse(PARSE_MAX_PAYLOAD);
+    const payloadEnd = payloadStart + size;
+    if (payloadEnd + 2 > end) {
+      this.#needed = payloadEnd + 2 - at;
+      return -1;
+    }
+    if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) return this.#refuse(PARSE_UNKNOWN_OPERATION);
+    const hasReply = headerToken < 0 ? count === 3 : count === 4;
+    this.buffer = buffer;
+    this.subjectStart = starts[0]!;
+    this.subjectEnd = ends[0]!;
+    this.replyStart = hasReply ? starts[1]! : starts[count - 1]!;
+    this.replyEnd = hasReply ? ends[1]! : starts[count - 1]!;
+    this.sizeStart = starts[count - 1]!;
+    this.sizeEnd = ends[count - 1]!;
+    this.headerSize = headerSize;
+    this.payloadStart = payloadStart;
+    this.payloadEnd = payloadEnd;
+    this.canonical = false;
+    this.sameLine = false;
+    // What the receiver derived from the remembered line is about to be replaced.
+    this.#lineLength = 0;
+    this.#operations.publish(this);
+    return payloadEnd + 2;
+  }
+
+  #refuse(failure: ParseFailure): number {
+    this.#fail(failure);
+    return 0;
+  }
+
+  /** Splits at runs of separators; more than the maximum counts as one more. */
+  #tokenize(buffer: Uint8Array, start: number, end: number): number {
+    let count = 0;
+    let p = start;
+    while (p < end) {
+      const tokenStart = p;
+      while (p < end && !isSeparator(buffer[p]!)) p++;
+      if (count === TOKEN_COUNT_MAX) return count + 1;
+      TOKEN_STARTS[count] = tokenStart;
+      TOKEN_ENDS[count] = p;
+      count++;
+      while (p < end && isSeparator(buffer[p]!)) p++;
+    }
+    return count;
+  }
+}
+
+function isSeparator(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
+}
+
+/** Decimal digits only, one to nine of them; -1 otherwise. */
+function parseSize(buffer: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length < 1 || length > 9) return -1;
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const digit = buffer[i]! - 48;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+function startsWithName(buffer: Uint8Array, start: number, end: number, name: string): boolean {
+  if (end - start < name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const byte = buffer[start + i]!;
+    const upper = byte >= 97 && byte <= 122 ? byte - 32 : byte;
+    if (upper !== name.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** The operation's name, or "" when there is none of that name. */
+function operationOf(buffer: Uint8Array, start: number, end: number): string {
+  for (const name of OPERATION_NAMES) {
+    if (end - start === name.length && startsWithName(buffer, start, end, name)) return name;
+  }
+  return "";
+}
+
+/** True when the first bytes of an unfinished line may still become an operation a client may send. */
+function couldBecomeOperation(buffer: Uint8Array, length: number): boolean {
+  for (const name of OPERATION_NAMES) {
+    const compare = Math.min(length, name.length);
+    if (startsWithName(buffer, 0, compare, name.slice(0, compare))) return true;
+  }
+  return false;
+}
