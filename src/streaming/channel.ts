@@ -1,0 +1,142 @@
+/** One channel: its store and everybody who subscribed to it. */
+import { bytesOf } from "../base/bytes.ts";
+import { BytesMap } from "../base/bytes_map.ts";
+import { TimerNode } from "../base/timer_wheel.ts";
+import type { ChannelLimits, ChannelStore, MessageStore } from "../store/types.ts";
+import type { QueueGroup } from "./queue_group.ts";
+import type { StanSubscription } from "./subscription.ts";
+
+/** A timer that calls back with its owner. */
+export class OwnedTimer<Owner> extends TimerNode {
+  readonly #owner: Owner;
+  readonly #due: (owner: Owner) => void;
+
+  constructor(owner: Owner, due: (owner: Owner) => void) {
+    super();
+    this.#owner = owner;
+    this.#due = due;
+  }
+
+  override fire(): void {
+    this.#due(this.#owner);
+  }
+}
+
+export class Channel {
+  readonly name: string;
+  readonly nameBytes: Uint8Array;
+  readonly store: ChannelStore;
+  readonly messages: MessageStore;
+  readonly limits: ChannelLimits;
+  /** Online plain subscriptions and durables, in the order they are served. */
+  readonly subscriptions: StanSubscription[] = [];
+  readonly byAckInbox = new Map<string, StanSubscription>();
+  /** Durables that are no group members, online or offline. */
+  readonly durables = new Map<string, StanSubscription>();
+  readonly groups = new Map<string, QueueGroup>();
+  /** Highest sequence that is as safe as the options promise. What is behind it is not delivered yet. */
+  visibleLast: number;
+  /** Stamp of the last message of this run: stamps never decrease (10.8). */
+  stampHigh = 0;
+  stampLow = 0;
+  /** Serial of the turn group that has this channel in its list. */
+  touchedBy = 0;
+  /** Wall clock milliseconds of the last stored message of this run. */
+  lastActivityMs = 0;
+  readonly inactivityTimer: OwnedTimer<Channel> | undefined;
+  readonly ageTimer: OwnedTimer<Channel> | undefined;
+  deleted = false;
+
+  constructor(
+    store: ChannelStore,
+    limits: ChannelLimits,
+    due: { inactive: (channel: Channel) => void; aged: (channel: Channel) => void },
+  ) {
+    this.name = store.name;
+    this.nameBytes = bytesOf(store.name);
+    this.store = store;
+    this.messages = store.messages;
+    this.limits = limits;
+    this.visibleLast = store.messages.lastSequence;
+    this.inactivityTimer = limits.maxInactivityMs > 0 ? new OwnedTimer<Channel>(this, due.inactive) : undefined;
+    this.ageTimer = limits.maxAgeMs > 0 ? new OwnedTimer<Channel>(this, due.aged) : undefined;
+  }
+
+  /** An online plain or durable subscription, or a group with a member (22.2). */
+  get hasActiveSubscription(): boolean {
+    if (this.subscriptions.length > 0) return true;
+    for (const group of this.groups.values()) if (group.members.length > 0) return true;
+    return false;
+  }
+
+  /** Every online subscription, group members included. */
+  *online(): IterableIterator<StanSubscription> {
+    yield* this.subscriptions;
+    for (const group of this.groups.values()) yield* group.members;
+  }
+}
+
+/** Key of a durable within its channel. A tuple, not a joined text that can collide (D5): client IDs hold no space. */
+export function durableKey(clientId: string, durableName: string): string {
+  return `${clientId} ${durableName}`;
+}
+
+/** All channels, by the bytes of their name, with the rule that letter case alone does not tell two apart (10.3). */
+export class ChannelTable {
+  readonly #byName: BytesMap<Channel>;
+  readonly #spellings = new Map<string, string>();
+  readonly all = new Set<Channel>();
+  #last: Channel | undefined;
+
+  constructor(seed: number) {
+    this.#byName = new BytesMap(seed);
+  }
+
+  get(bytes: Uint8Array, start: number, end: number): Channel | undefined {
+    const last = this.#last;
+    if (last !== undefined) {
+      const name = last.nameBytes;
+      const length = end - start;
+      if (name.length === length) {
+        let i = 0;
+        while (i < length && name[i] === bytes[start + i]) i++;
+        if (i === length) return last;
+      }
+    }
+    const found = this.#byName.get(bytes, start, end);
+    if (found !== undefined) this.#last = found;
+    return found;
+  }
+
+  getByName(name: string): Channel | undefined {
+    const bytes = bytesOf(name);
+    return this.get(bytes, 0, bytes.length);
+  }
+
+  /** The channel whose name differs from `name` in letter case only, if there is one. */
+  otherSpelling(name: string): string | undefined {
+    const known = this.#spellings.get(foldCase(name));
+    return known === name ? undefined : known;
+  }
+
+  add(channel: Channel): void {
+    this.#byName.set(channel.nameBytes, channel);
+    this.#spellings.set(foldCase(channel.name), channel.name);
+    this.all.add(channel);
+  }
+
+  remove(channel: Channel): void {
+    this.#byName.delete(channel.nameBytes);
+    this.#spellings.delete(foldCase(channel.name));
+    this.all.delete(channel);
+    if (this.#last === channel) this.#last = undefined;
+  }
+}
+
+const utf8 = new TextDecoder();
+
+/** Lower case of the text behind a byte string. */
+function foldCase(name: string): string {
+  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) > 127) return utf8.decode(bytesOf(name)).toLowerCase();
+  return name.toLowerCase();
+}

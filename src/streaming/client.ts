@@ -1,0 +1,88 @@
+/** Registrations: who is connected to the streaming service. There is no socket behind one; everything goes through NATS. */
+import { bytesOf } from "../base/bytes.ts";
+import { BytesMap } from "../base/bytes_map.ts";
+import { TimerNode } from "../base/timer_wheel.ts";
+import type { ClientRecord } from "../store/types.ts";
+import type { StanSubscription } from "./subscription.ts";
+import type { Address } from "./world.ts";
+
+/** A registration, and the timer of its heartbeats. */
+export class Client extends TimerNode {
+  readonly record: ClientRecord;
+  readonly connectionId: Uint8Array;
+  readonly heartbeatAddress: Address;
+  readonly subscriptions = new Set<StanSubscription>();
+  /** Consecutive heartbeats without an answer. */
+  failedHeartbeats = 0;
+  /** Serial of the heartbeat that is out; 0 = none. */
+  heartbeatOut = 0;
+  closed = false;
+  readonly #due: (client: Client) => void;
+
+  constructor(record: ClientRecord, heartbeatAddress: Address, due: (client: Client) => void) {
+    super();
+    this.record = record;
+    this.connectionId = bytesOf(record.connectionId);
+    this.heartbeatAddress = heartbeatAddress;
+    this.#due = due;
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  override fire(): void {
+    this.#due(this);
+  }
+}
+
+/** All registrations, by client ID and by connection ID. A connection ID belongs to the registration that used it last. */
+export class ClientRegistry {
+  readonly byId = new Map<string, Client>();
+  readonly #byIdBytes: BytesMap<Client>;
+  readonly #byConnection: BytesMap<Client>;
+  /** The client of the previous publish: most publishes come in runs. */
+  #last: Client | undefined;
+
+  constructor(seed: number) {
+    this.#byIdBytes = new BytesMap(seed);
+    this.#byConnection = new BytesMap(seed);
+  }
+
+  get count(): number {
+    return this.byId.size;
+  }
+
+  add(client: Client): void {
+    this.byId.set(client.id, client);
+    this.#byIdBytes.set(bytesOf(client.id), client);
+    if (client.connectionId.length > 0) this.#byConnection.set(client.connectionId, client);
+  }
+
+  remove(client: Client): void {
+    this.byId.delete(client.id);
+    this.#byIdBytes.delete(bytesOf(client.id));
+    if (this.#byConnection.get(client.connectionId) === client) this.#byConnection.delete(client.connectionId);
+    if (this.#last === client) this.#last = undefined;
+  }
+
+  byConnection(bytes: Uint8Array, start: number, end: number): Client | undefined {
+    const last = this.#last;
+    if (last !== undefined) {
+      const id = last.connectionId;
+      const length = end - start;
+      if (id.length === length) {
+        let i = 0;
+        while (i < length && id[i] === bytes[start + i]) i++;
+        if (i === length) return last;
+      }
+    }
+    const found = this.#byConnection.get(bytes, start, end);
+    if (found !== undefined) this.#last = found;
+    return found;
+  }
+
+  byIdBytes(bytes: Uint8Array, start: number, end: number): Client | undefined {
+    return this.#byIdBytes.get(bytes, start, end);
+  }
+}

@@ -1,0 +1,193 @@
+/** What the parts of the streaming core share: time, tables, and the effects of the current turn. */
+import { TimerWheel } from "../base/timer_wheel.ts";
+import type { MessageView, Store, StoreLimits } from "../store/types.ts";
+import { type Channel, ChannelTable } from "./channel.ts";
+import { ClientRegistry } from "./client.ts";
+import { SendList } from "./send_list.ts";
+import type { StanSubscription } from "./subscription.ts";
+import type { Address, CoreOptions, Journal, World } from "./world.ts";
+
+/** An empty request to a client whose answer, or silence, matters: a heartbeat, or the probe of a taken client ID. */
+export interface OutgoingRequest {
+  readonly address: Address;
+  /** Names the request in `requestAnswered` and `requestUnanswerable`. */
+  readonly serial: number;
+}
+
+/**
+ * What was staged by the events of one turn and leaves together. `held` goes out only after the stores of `channels` (and
+ * of the clients, if `storeTouched`) came back good: no acknowledgement before its bytes are as safe as promised.
+ */
+export class TurnGroup {
+  serial = 0;
+  readonly channels: Channel[] = [];
+  /** Last staged sequence per entry of `channels`. */
+  readonly lastSequences: number[] = [];
+  readonly held = new SendList();
+  /** New and resumed subscriptions: they start when their responses are out, in this order. */
+  readonly starts: StanSubscription[] = [];
+  storeTouched = false;
+
+  get empty(): boolean {
+    return this.channels.length === 0 && this.held.count === 0 && this.starts.length === 0 && !this.storeTouched;
+  }
+
+  clear(): void {
+    this.channels.length = 0;
+    this.lastSequences.length = 0;
+    this.held.clear();
+    this.starts.length = 0;
+    this.storeTouched = false;
+  }
+}
+
+/** What the world must do now, in this order: `listen`, `segments`, `requests`, `unlisten`. */
+export class Effects {
+  /** Ack inboxes to subscribe to before any response goes out (trap 19). */
+  readonly listen: StanSubscription[] = [];
+  /** What the world kept for ack inboxes that are dead. */
+  readonly unlisten: unknown[] = [];
+  /** Lists to send, in order. */
+  readonly segments: SendList[] = [];
+  readonly requests: OutgoingRequest[] = [];
+
+  clear(): void {
+    this.listen.length = 0;
+    this.unlisten.length = 0;
+    for (const segment of this.segments) segment.clear();
+    this.segments.length = 0;
+    this.requests.length = 0;
+  }
+}
+
+/** Plain counters for the monitor. */
+export interface CoreCounters {
+  published: number;
+  publishedBytes: number;
+  refused: number;
+  delivered: number;
+  redelivered: number;
+  acked: number;
+}
+
+export class CoreContext {
+  readonly options: CoreOptions;
+  readonly world: World;
+  readonly store: Store;
+  readonly limits: StoreLimits;
+  readonly journal: Journal;
+  readonly wheel: TimerWheel;
+  readonly effects = new Effects();
+  readonly clients: ClientRegistry;
+  readonly channels: ChannelTable;
+  readonly counters: CoreCounters = {
+    published: 0,
+    publishedBytes: 0,
+    refused: 0,
+    delivered: 0,
+    redelivered: 0,
+    acked: 0,
+  };
+  /** Where lookups put what they find. */
+  readonly view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  nowMs: number;
+  wallMs = 0;
+  stampHigh = 0;
+  stampLow = 0;
+  /** The group that takes what is staged in this turn. */
+  group = new TurnGroup();
+  #groupSerial = 1;
+  readonly #freeGroups: TurnGroup[] = [];
+  /** Sends that wait for nothing: refusals, ping answers, deliveries. */
+  now = new SendList();
+  readonly #freeLists: SendList[] = [];
+  /** Work is left over for another turn. */
+  again = false;
+  #requestSerial = 0;
+
+  constructor(options: {
+    core: CoreOptions;
+    world: World;
+    store: Store;
+    limits: StoreLimits;
+    journal: Journal;
+    nowMs: number;
+  }) {
+    this.options = options.core;
+    this.world = options.world;
+    this.store = options.store;
+    this.limits = options.limits;
+    this.journal = options.journal;
+    this.nowMs = options.nowMs;
+    this.wheel = new TimerWheel(options.nowMs);
+    this.clients = new ClientRegistry(options.core.seed);
+    this.channels = new ChannelTable(options.core.seed);
+    this.group.serial = this.#groupSerial;
+  }
+
+  /** Puts a channel on the list of what must be flushed before this turn's answers. */
+  touch(channel: Channel): void {
+    const group = this.group;
+    if (channel.touchedBy === group.serial) return;
+    channel.touchedBy = group.serial;
+    group.channels.push(channel);
+  }
+
+  /** Closes the open group and opens a new one. */
+  takeGroup(): TurnGroup {
+    const group = this.group;
+    for (let i = 0; i < group.channels.length; i++) {
+      group.lastSequences.push(group.channels[i]!.messages.lastSequence);
+    }
+    this.group = this.#freeGroups.pop() ?? new TurnGroup();
+    this.group.serial = ++this.#groupSerial;
+    return group;
+  }
+
+  giveGroupBack(group: TurnGroup): void {
+    group.clear();
+    this.#freeGroups.push(group);
+  }
+
+  /** Ends the list of immediate sends, so that what is added next comes behind `after`. */
+  sealNow(): void {
+    if (this.now.count === 0) return;
+    this.effects.segments.push(this.now);
+    this.now = this.#freeLists.pop() ?? new SendList();
+  }
+
+  /** Called when the effects were carried out. */
+  effectsDone(): void {
+    for (const segment of this.effects.segments) {
+      if (this.#freeLists.length < 4 && !this.#isHeldList(segment)) this.#freeLists.push(segment);
+    }
+    this.effects.clear();
+    for (const group of this.#spentGroups) this.giveGroupBack(group);
+    this.#spentGroups.length = 0;
+  }
+
+  /** Hands a group's held answers out; the group is free again once the effects were carried out. */
+  releaseGroup(group: TurnGroup): void {
+    if (group.held.count > 0) this.effects.segments.push(group.held);
+    this.#spentGroups.push(group);
+  }
+
+  readonly #spentGroups: TurnGroup[] = [];
+
+  #isHeldList(list: SendList): boolean {
+    for (const group of this.#spentGroups) if (group.held === list) return true;
+    return false;
+  }
+
+  nextRequestSerial(): number {
+    return ++this.#requestSerial;
+  }
+
+  /** Ends a subscription's interest in its ack inbox. */
+  stopListening(subscription: StanSubscription): void {
+    subscription.incarnation++;
+    if (subscription.listener === undefined) return;
+    this.effects.unlisten.push(subscription.listener);
+    subscription.listener = undefined;
+  }
+}

@@ -1,0 +1,419 @@
+/**
+ * The streaming core: a machine without sockets, files, clock or randomness (style.md 2). The driver hands it events as they
+ * are read, ends the turn, carries out the effects, flushes the stores that the turn's group names, and reports the result.
+ *
+ *   setTime, event, event, ...        staged: nothing leaves yet, refusals apart
+ *   endTurn -> group                  the driver flushes the stores of the group
+ *   groupDone(group)                  new messages become visible and are delivered, then the held answers leave, then new
+ *                                     subscriptions start
+ *
+ * Ten slow publishers cost one sync, not ten; a lone publish waits for nobody.
+ */
+import { byteString, bytesOf, displayText } from "../base/bytes.ts";
+import { type ServerRecord, type Store, STORE_ERROR_TEXT, StoreError, type StoreLimits } from "../store/types.ts";
+import { rejectingCaseText, stanErrorBytes } from "../wire/stan_errors.ts";
+import {
+  AckView,
+  decodeAck,
+  decodePubMsg,
+  decodesAsCtrlMsg,
+  encodePubAck,
+  encodePubAckError,
+  msgProtoSize,
+  pubAckSize,
+  PubMsgView,
+} from "../wire/stan_hot.ts";
+import { isChannelNameValid } from "../wire/stan_subjects.ts";
+import { Channel, type ChannelTable } from "./channel.ts";
+import type { ClientRegistry } from "./client.ts";
+import { CoreContext, type CoreCounters, type Effects, type TurnGroup } from "./context.ts";
+import { Delivery } from "./delivery.ts";
+import { Sessions } from "./sessions.ts";
+import { type ChannelSource, Subscribing } from "./subscribing.ts";
+import type { StanSubscription } from "./subscription.ts";
+import type { Address, CoreOptions, Journal, World } from "./world.ts";
+
+/** Bytes that a redelivery adds to a message: flag and count. Reserved when a message is accepted (D2). */
+const REDELIVERY_TAIL_MAX_BYTES = 8;
+
+export class StreamingCore implements ChannelSource {
+  readonly #context: CoreContext;
+  readonly #delivery: Delivery;
+  readonly #sessions: Sessions;
+  readonly #subscribing: Subscribing;
+  readonly #publish = new PubMsgView();
+  readonly #ack = new AckView();
+
+  constructor(options: {
+    core: CoreOptions;
+    world: World;
+    store: Store;
+    limits: StoreLimits;
+    journal: Journal;
+    server: ServerRecord;
+    nowMs: number;
+  }) {
+    this.#context = new CoreContext(options);
+    this.#delivery = new Delivery(this.#context);
+    this.#subscribing = new Subscribing(this.#context, this.#delivery, this);
+    this.#sessions = new Sessions(
+      this.#context,
+      options.server,
+      (client) => this.#subscribing.endAll(client),
+    );
+  }
+
+  // Views for the monitor and for tests --------------------------------------------------------------------------------
+
+  get clients(): ClientRegistry {
+    return this.#context.clients;
+  }
+
+  get channels(): ChannelTable {
+    return this.#context.channels;
+  }
+
+  get counters(): Readonly<CoreCounters> {
+    return this.#context.counters;
+  }
+
+  /** What must be done now; valid until `effectsDone`. */
+  get effects(): Effects {
+    return this.#context.effects;
+  }
+
+  // Time and turns -----------------------------------------------------------------------------------------------------
+
+  /** Time of the events that follow: monotonic, and the wall clock in nanoseconds as two halves. Read once per batch. */
+  setTime(nowMs: number, stampHigh: number, stampLow: number): void {
+    const context = this.#context;
+    context.nowMs = nowMs;
+    context.stampHigh = stampHigh;
+    context.stampLow = stampLow;
+    context.wallMs = (stampHigh * 4_294_967_296 + stampLow) / 1e6;
+  }
+
+  /** Fires the timers that are due. Part of a turn, like an event. */
+  advance(): void {
+    this.#context.wheel.advance(this.#context.nowMs);
+  }
+
+  /** When the core wants `advance`, in monotonic milliseconds; Infinity when nothing is timed. */
+  get wakeAtMs(): number {
+    return this.#context.wheel.nextDueMs();
+  }
+
+  /** Work is left that another turn should take up at once. */
+  get again(): boolean {
+    return this.#context.again;
+  }
+
+  /** True when this turn staged something that must be flushed or answered. */
+  get hasGroup(): boolean {
+    return !this.#context.group.empty;
+  }
+
+  /** Ends the turn: delivers what acks have made room for, and returns the group to flush, if there is one. */
+  endTurn(): TurnGroup | undefined {
+    this.#context.again = false;
+    this.#delivery.beginTurn();
+    this.#delivery.run();
+    this.#context.sealNow();
+    return this.#context.group.empty ? undefined : this.#context.takeGroup();
+  }
+
+  /** The stores of `group` are flushed. Call in the order of the groups. */
+  groupDone(group: TurnGroup): void {
+    const context = this.#context;
+    for (let i = 0; i < group.channels.length; i++) {
+      const channel = group.channels[i]!;
+      const last = group.lastSequences[i]!;
+      if (last > channel.visibleLast) {
+        channel.visibleLast = last;
+        this.#delivery.markChannelReady(channel);
+      }
+    }
+    // Deliveries of a batch come before its acknowledgements, responses before the first message of their subscription.
+    this.#delivery.run();
+    context.sealNow();
+    context.releaseGroup(group);
+    if (group.starts.length > 0) {
+      for (const subscription of group.starts) this.#subscribing.start(subscription);
+      this.#delivery.run();
+      context.sealNow();
+    }
+  }
+
+  /** The effects were carried out; their buffers are used again. */
+  effectsDone(): void {
+    this.#context.effectsDone();
+  }
+
+  // Events -------------------------------------------------------------------------------------------------------------
+
+  /** A message on the publish subject (11). The ranges are copied before the call returns. */
+  publish(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+    const context = this.#context;
+    const message = this.#publish;
+    if (!decodePubMsg(buffer, start, end, message)) {
+      if (decodesAsCtrlMsg(buffer, start, end)) return;
+      return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
+    }
+    if (message.guidEnd === message.guidStart) {
+      return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
+    }
+    let channel = context.channels.get(buffer, message.subjectStart, message.subjectEnd);
+    if (channel === undefined && !isChannelNameValid(buffer, message.subjectStart, message.subjectEnd)) {
+      return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
+    }
+    // 11.2: a connection ID alone identifies; the client ID is looked at only without one.
+    const client = message.connectionIdEnd > message.connectionIdStart
+      ? context.clients.byConnection(buffer, message.connectionIdStart, message.connectionIdEnd)
+      : context.clients.byIdBytes(buffer, message.clientIdStart, message.clientIdEnd);
+    if (client === undefined) {
+      return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
+    }
+    if (channel === undefined) {
+      const obtained = this.obtain(buffer, message.subjectStart, message.subjectEnd);
+      if (typeof obtained === "string") return this.#refusePublish(buffer, message, reply, bytesOf(obtained));
+      channel = obtained;
+    }
+    // 10.8: if the clock went back, the previous stamp is repeated.
+    if (
+      context.stampHigh > channel.stampHigh ||
+      (context.stampHigh === channel.stampHigh && context.stampLow > channel.stampLow)
+    ) {
+      channel.stampHigh = context.stampHigh;
+      channel.stampLow = context.stampLow;
+    }
+    const messages = channel.messages;
+    const sequence = messages.lastSequence + 1;
+    const dataLength = message.dataEnd - message.dataStart;
+    const replyLength = message.replyEnd - message.replyStart;
+    if (
+      dataLength + replyLength + channel.nameBytes.length + 64 > context.options.maxPayload &&
+      !this.#fits(channel, sequence, replyLength, dataLength)
+    ) {
+      return this.#refusePublish(buffer, message, reply, bytesOf(this.#tooLarge()));
+    }
+    const size = messages.append(
+      sequence,
+      channel.stampHigh,
+      channel.stampLow,
+      buffer,
+      message.replyStart,
+      message.replyEnd,
+      message.dataStart,
+      message.dataEnd,
+    );
+    if (size <= 0) return this.#refusePublish(buffer, message, reply, bytesOf(messages.lastError));
+    if (channel.touchedBy !== context.group.serial) this.#firstOfTurn(channel);
+    context.counters.published++;
+    context.counters.publishedBytes += dataLength;
+    if (context.journal.traceEnabled) this.#tracePublish(buffer, channel, client.id);
+    if (reply === undefined) return;
+    const held = context.group.held;
+    const guidLength = message.guidEnd - message.guidStart;
+    held.reserve(guidLength + 12);
+    const at = held.arenaLength;
+    held.arenaLength = encodePubAck(held.arena, at, buffer, message.guidStart, message.guidEnd);
+    held.add(reply, held.arena, at, held.arenaLength, 0);
+  }
+
+  /** Once per channel and turn. */
+  #firstOfTurn(channel: Channel): void {
+    const context = this.#context;
+    context.touch(channel);
+    channel.lastActivityMs = context.wallMs;
+    if (channel.ageTimer !== undefined && !channel.ageTimer.armed) {
+      context.wheel.arm(channel.ageTimer, context.nowMs + channel.limits.maxAgeMs);
+    }
+  }
+
+  /** D2, mended: a message that could never be delivered is refused instead of blocking every subscription behind it. */
+  #fits(channel: Channel, sequence: number, replyLength: number, dataLength: number): boolean {
+    const size = msgProtoSize(
+      sequence,
+      channel.nameBytes.length,
+      replyLength,
+      dataLength,
+      channel.stampHigh,
+      channel.stampLow,
+    );
+    return size + REDELIVERY_TAIL_MAX_BYTES <= this.#context.options.maxPayload;
+  }
+
+  #tooLarge(): string {
+    return `stan: message too large to be delivered: with its envelope it exceeds ${this.#context.options.maxPayload} bytes`;
+  }
+
+  #refusePublish(buffer: Uint8Array, message: PubMsgView, reply: Address | undefined, error: Uint8Array): void {
+    const context = this.#context;
+    context.counters.refused++;
+    if (reply === undefined) return;
+    const list = context.now;
+    list.reserve(pubAckSize(message.guidEnd - message.guidStart, error.length));
+    const at = list.arenaLength;
+    list.arenaLength = encodePubAckError(list.arena, at, buffer, message.guidStart, message.guidEnd, error);
+    list.add(reply, list.arena, at, list.arenaLength, 0);
+  }
+
+  /** A message on the ack inbox of `subscription` in its `incarnation` (16). */
+  acknowledge(
+    subscription: StanSubscription,
+    incarnation: number,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    if (subscription.incarnation !== incarnation || !subscription.online) return;
+    const ack = this.#ack;
+    if (!decodeAck(buffer, start, end, ack)) return;
+    const name = subscription.channel.nameBytes;
+    if (ack.subjectEnd - ack.subjectStart !== name.length) return;
+    for (let i = 0; i < name.length; i++) if (buffer[ack.subjectStart + i] !== name[i]) return;
+    if (this.#context.journal.traceEnabled) {
+      this.#context.journal.trace(
+        `[Client:${subscription.record.clientId}] Processing ack for subid=${subscription.record.id}, ` +
+          `subject=${displayText(subscription.channel.name)}, seq=${ack.sequence}`,
+      );
+    }
+    this.#delivery.ack(subscription, ack.sequence, true);
+  }
+
+  connect(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+    this.#sessions.connect(buffer, start, end, reply);
+  }
+
+  closeClient(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+    this.#sessions.close(buffer, start, end, reply);
+  }
+
+  ping(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+    this.#sessions.ping(buffer, start, end, reply);
+  }
+
+  subscribe(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+    this.#subscribing.subscribe(buffer, start, end, reply);
+  }
+
+  unsubscribe(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+    this.#subscribing.leave("unsubscribe", buffer, start, end, reply);
+  }
+
+  closeSubscription(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+    this.#subscribing.leave("close", buffer, start, end, reply);
+  }
+
+  /** An outgoing request (a heartbeat, a probe) was answered. */
+  requestAnswered(serial: number): void {
+    this.#sessions.requestAnswered(serial);
+  }
+
+  /** Nobody listens where an outgoing request went. */
+  requestUnanswerable(serial: number): void {
+    this.#sessions.requestUnanswerable(serial);
+  }
+
+  /** A receiver that was congested has caught up. */
+  drained(): void {
+    this.#delivery.drained();
+    if (this.#delivery.hasWork) this.#context.again = true;
+  }
+
+  // Channels -----------------------------------------------------------------------------------------------------------
+
+  find(name: string): Channel | undefined {
+    return this.#context.channels.getByName(name);
+  }
+
+  /** 10.2 to 10.6 */
+  obtain(name: Uint8Array, start: number, end: number): Channel | string {
+    const context = this.#context;
+    const known = context.channels.get(name, start, end);
+    if (known !== undefined) return known;
+    const text = byteString(name, start, end);
+    const other = context.channels.otherSpelling(text);
+    if (other !== undefined) return rejectingCaseText(text, other);
+    try {
+      const store = context.store.createChannel(text);
+      const channel = new Channel(store, context.limits.forChannel(text), {
+        inactive: (idle) => this.#inactive(idle),
+        aged: (old) => this.#aged(old),
+      });
+      channel.messages.onReadable = () => {
+        this.#delivery.markChannelReady(channel);
+        context.again = true;
+      };
+      channel.messages.onLimitReached = () => this.#limitReached(channel);
+      context.channels.add(channel);
+      context.group.storeTouched = true;
+      context.journal.info(`Channel "${displayText(text)}" has been created`);
+      this.checkInactivity(channel);
+      return channel;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      context.journal.error(`Creating channel "${displayText(text)}" failed: ${error.message}`);
+      return error.code === "STORE_TOO_MANY_CHANNELS" ? STORE_ERROR_TEXT.STORE_TOO_MANY_CHANNELS : error.message;
+    }
+  }
+
+  #limitReached(channel: Channel): void {
+    const { limits, messages } = channel;
+    this.#context.journal.warn(
+      `Reached limits for store "${displayText(channel.name)}" ` +
+        `(msgs=${messages.messageCount}/${limits.maxMessages} bytes=${messages.byteCount}/${limits.maxBytes}), ` +
+        `dropping old messages to make room for new ones`,
+    );
+  }
+
+  #aged(channel: Channel): void {
+    const context = this.#context;
+    if (channel.deleted) return;
+    const nextWallMs = channel.messages.expire(context.stampHigh, context.stampLow);
+    if (nextWallMs > 0) context.wheel.arm(channel.ageTimer!, context.nowMs + Math.max(1, nextWallMs - context.wallMs));
+  }
+
+  // Inactivity (22) ----------------------------------------------------------------------------------------------------
+
+  holdInactivity(channel: Channel): void {
+    if (channel.inactivityTimer !== undefined) this.#context.wheel.disarm(channel.inactivityTimer);
+  }
+
+  checkInactivity(channel: Channel): void {
+    const timer = channel.inactivityTimer;
+    if (timer === undefined || channel.hasActiveSubscription || timer.armed) return;
+    this.#context.wheel.arm(timer, this.#context.nowMs + channel.limits.maxInactivityMs);
+  }
+
+  #inactive(channel: Channel): void {
+    const context = this.#context;
+    if (channel.deleted || channel.hasActiveSubscription) return;
+    const restMs = channel.lastActivityMs + channel.limits.maxInactivityMs - context.wallMs;
+    if (channel.lastActivityMs > 0 && restMs > 0) {
+      context.wheel.arm(channel.inactivityTimer!, context.nowMs + restMs);
+      return;
+    }
+    try {
+      context.store.deleteChannel(channel.name);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      // 22.6: the channel stays and the time starts again.
+      context.journal.error(`Deleting channel "${displayText(channel.name)}" failed: ${error.message}`);
+      context.wheel.arm(channel.inactivityTimer!, context.nowMs + channel.limits.maxInactivityMs);
+      return;
+    }
+    channel.deleted = true;
+    if (channel.ageTimer !== undefined) context.wheel.disarm(channel.ageTimer);
+    context.channels.remove(channel);
+    context.group.storeTouched = true;
+    context.journal.info(`Channel "${displayText(channel.name)}" has been deleted`);
+  }
+
+  #tracePublish(buffer: Uint8Array, channel: Channel, clientId: string): void {
+    const guid = byteString(buffer, this.#publish.guidStart, this.#publish.guidEnd);
+    this.#context.journal.trace(
+      `[Client:${clientId}] Received message from publisher subj=${displayText(channel.name)} guid=${displayText(guid)}`,
+    );
+  }
+}

@@ -1,0 +1,413 @@
+/**
+ * The delivery engine: who gets which message when (streaming-protocol.md 15 to 18). The rules stand here as procedures
+ * because their order is observable.
+ */
+import {
+  LOOKUP_FAILED,
+  LOOKUP_FOUND,
+  LOOKUP_LATER,
+  LOOKUP_NONE,
+} from "../store/types.ts";
+import type { Channel } from "./channel.ts";
+import type { CoreContext } from "./context.ts";
+import { QueueGroup } from "./queue_group.ts";
+import type { StanSubscription } from "./subscription.ts";
+import { REDELIVERY_SLACK_MS, TRANSFER_REDELIVERY_MS } from "./world.ts";
+
+const SENT = 1;
+const MORE = 2;
+
+/**
+ * Bytes handed to one subscription, and to all of them, in one turn. What is left goes on in the next turn, so that a long
+ * replay delays neither heartbeats nor other subscriptions, and a slow receiver is noticed before much is queued for it.
+ */
+const SUBSCRIPTION_TURN_BYTES = 262_144;
+const TURN_BYTES = 2_097_152;
+/** Redeliveries of one subscription in one pass; the rest follows a tick later. */
+const REDELIVERY_PASS_COUNT = 2048;
+/** When a receiver is congested its redeliveries are tried again after this time. */
+const CONGESTED_RETRY_MS = 50;
+
+export class Delivery {
+  readonly #context: CoreContext;
+  /** Subscriptions and groups that may have something to send, in order of the trigger. */
+  #ready: (StanSubscription | QueueGroup)[] = [];
+  /** The same, waiting for a receiver to catch up. */
+  #waiting: (StanSubscription | QueueGroup)[] = [];
+  #bytesLeft = TURN_BYTES;
+  /** Highest sequence that the last `#next` found to be gone. */
+  #skippedTo = 0;
+
+  constructor(context: CoreContext) {
+    this.#context = context;
+  }
+
+  // Triggers -----------------------------------------------------------------------------------------------------------
+
+  /** The subscription, or its group, may have something to send: it is pumped at the end of this turn. */
+  markReady(subscription: StanSubscription): void {
+    if (subscription.group !== undefined) {
+      this.markGroupReady(subscription.group);
+    } else if (!subscription.inReady && !subscription.waitsForDrain) {
+      subscription.inReady = true;
+      this.#ready.push(subscription);
+    }
+  }
+
+  markGroupReady(group: QueueGroup): void {
+    if (group.inReady || group.waitsForDrain) return;
+    group.inReady = true;
+    this.#ready.push(group);
+  }
+
+  /** New messages of the channel became visible. */
+  markChannelReady(channel: Channel): void {
+    const subscriptions = channel.subscriptions;
+    for (let i = 0; i < subscriptions.length; i++) this.markReady(subscriptions[i]!);
+    if (channel.groups.size > 0) for (const group of channel.groups.values()) this.markGroupReady(group);
+  }
+
+  /** Some receiver caught up; everything that waits is tried again. */
+  drained(): void {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    for (const item of waiting) {
+      item.waitsForDrain = false;
+      if (item.inReady) continue;
+      item.inReady = true;
+      this.#ready.push(item);
+    }
+  }
+
+  beginTurn(): void {
+    this.#bytesLeft = TURN_BYTES;
+  }
+
+  /** Sends what can be sent to everybody who is ready. */
+  run(): void {
+    if (this.#ready.length === 0) return;
+    const ready = this.#ready;
+    this.#ready = [];
+    for (let i = 0; i < ready.length; i++) {
+      const item = ready[i]!;
+      if (this.#bytesLeft <= 0) {
+        this.#ready.push(item);
+        continue;
+      }
+      item.inReady = false;
+      if (item instanceof QueueGroup) this.#pumpGroup(item);
+      else this.#pump(item);
+    }
+    if (this.#ready.length > 0) this.#context.again = true;
+  }
+
+  get hasWork(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  // New messages -------------------------------------------------------------------------------------------------------
+
+  /** 15.3 */
+  #pump(subscription: StanSubscription): void {
+    if (subscription.stalled || !subscription.online || !subscription.initialized || subscription.newOnHold) return;
+    const channel = subscription.channel;
+    if (subscription.lastSent >= channel.visibleLast) return;
+    if (this.#context.world.isCongested(subscription.address!)) {
+      subscription.waitsForDrain = true;
+      this.#waiting.push(subscription);
+      return;
+    }
+    let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
+    const granted = budget;
+    while (!subscription.stalled) {
+      const sequence = this.#next(channel, subscription.lastSent + 1);
+      if (this.#skippedTo > subscription.lastSent) subscription.lastSent = this.#skippedTo;
+      if (sequence === 0) break;
+      if (budget <= 0) {
+        this.#bytesLeft -= granted - budget;
+        this.markReady(subscription);
+        return;
+      }
+      budget -= this.#context.view.end - this.#context.view.start + 64;
+      if (this.#send(subscription, sequence, 0, false) !== (SENT | MORE)) break;
+    }
+    this.#bytesLeft -= granted - budget;
+  }
+
+  /** 15.4 */
+  #pumpGroup(group: QueueGroup): void {
+    if (group.members.length === 0 || group.newOnHold) return;
+    const channel = group.channel;
+    let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
+    const granted = budget;
+    while (group.stalledCount < group.members.length) {
+      const sequence = this.#next(channel, group.lastSent + 1);
+      if (this.#skippedTo > group.lastSent) group.lastSent = this.#skippedTo;
+      if (sequence === 0) break;
+      if (budget <= 0) {
+        this.#bytesLeft -= granted - budget;
+        this.markGroupReady(group);
+        return;
+      }
+      budget -= this.#context.view.end - this.#context.view.start + 64;
+      if (!this.#sendToGroup(group, sequence, false, false)) break;
+    }
+    this.#bytesLeft -= granted - budget;
+  }
+
+  /** 15.2: the first message at or above `sequence` that exists and may be seen; 0 when there is none now. */
+  #next(channel: Channel, sequence: number): number {
+    const { messages, visibleLast } = channel;
+    const { view } = this.#context;
+    this.#skippedTo = 0;
+    let at = sequence;
+    while (at <= visibleLast) {
+      const result = messages.lookup(at, view);
+      if (result === LOOKUP_FOUND) {
+        if (at > sequence) this.#skippedTo = at - 1;
+        return at;
+      }
+      if (result !== LOOKUP_NONE) break;
+      const first = messages.firstSequence;
+      at = at < first ? first : at + 1;
+    }
+    if (at > sequence) this.#skippedTo = Math.min(at - 1, visibleLast);
+    return 0;
+  }
+
+  /** 15.1. The message is in the context's view. `redeliveryCount` above 0 marks a redelivery. */
+  #send(subscription: StanSubscription, sequence: number, redeliveryCount: number, force: boolean): number {
+    if (!subscription.initialized || !subscription.online || (subscription.newOnHold && redeliveryCount === 0)) return 0;
+    const context = this.#context;
+    const pending = subscription.pending;
+    const count = pending.count;
+    if (!force && count >= subscription.maxInFlight) {
+      subscription.stalled = true;
+      return 0;
+    }
+    const view = context.view;
+    context.now.add(subscription.address!, view.buffer, view.start, view.end, redeliveryCount);
+    if (context.journal.traceEnabled) this.#traceDelivery(subscription, sequence, redeliveryCount);
+    if (redeliveryCount > 0) context.counters.redelivered++;
+    else context.counters.delivered++;
+    if (subscription.dueTick < 0) context.wheel.arm(subscription, context.nowMs + subscription.ackWaitMs);
+    if (redeliveryCount > 0) {
+      const expiry = pending.get(sequence);
+      if (expiry !== -1) {
+        // The old expiry plus ack wait, not now plus ack wait: the rhythm does not drift (17.2).
+        pending.set(sequence, (expiry === 0 ? context.nowMs : expiry) + subscription.ackWaitMs);
+        return SENT | MORE;
+      }
+    }
+    if (!subscription.channel.store.subscriptions.addPending(subscription.record.id, sequence)) {
+      // Already on its way, but not recorded: it will be sent again as new (D8, kept).
+      return 0;
+    }
+    if (sequence > subscription.lastSent) {
+      subscription.lastSent = sequence;
+      subscription.record.lastSent = sequence;
+    }
+    pending.set(sequence, context.nowMs + subscription.ackWaitMs);
+    if (!force && count + 1 === subscription.maxInFlight) {
+      subscription.stalled = true;
+      return SENT;
+    }
+    return SENT | MORE;
+  }
+
+  /** 15.5; returns true when it was sent. A redelivery counts for the group. */
+  #sendToGroup(group: QueueGroup, sequence: number, redelivery: boolean, force: boolean): boolean {
+    const picked = group.pick();
+    if (picked === undefined) return false;
+    if (!force && picked.online && this.#context.world.isCongested(picked.address!)) {
+      group.waitsForDrain = true;
+      this.#waiting.push(group);
+      return false;
+    }
+    const wasStalled = picked.stalled;
+    const redeliveryCount = redelivery ? picked.countRedelivery(sequence) : 0;
+    const result = this.#send(picked, sequence, redeliveryCount, force);
+    if (!force && !wasStalled && picked.stalled) group.stalledCount++;
+    if ((result & SENT) === 0) return false;
+    if (!redelivery && picked.lastSent > group.lastSent) group.lastSent = picked.lastSent;
+    this.#lastPicked = picked;
+    return true;
+  }
+
+  #lastPicked: StanSubscription | undefined;
+
+  // Acknowledgements ---------------------------------------------------------------------------------------------------
+
+  /** 16.3 */
+  ack(subscription: StanSubscription, sequence: number, fromClient: boolean): void {
+    const store = subscription.channel.store.subscriptions;
+    if (subscription.pending.has(sequence)) {
+      if (!store.ackPending(subscription.record.id, sequence)) return;
+      subscription.pending.delete(sequence);
+      if (fromClient) {
+        subscription.forgetRedeliveries(sequence);
+        this.#context.counters.acked++;
+      }
+    } else if (fromClient && subscription.group !== undefined) {
+      // A late answer of the previous holder ends the redeliveries to its colleagues (16.3 step 2).
+      const group = subscription.group;
+      for (const member of group.members) {
+        if (member === subscription || !member.pending.has(sequence)) continue;
+        if (!store.ackPending(member.record.id, sequence)) return;
+        member.pending.delete(sequence);
+        group.redeliveryCounts?.delete(sequence);
+        this.#context.counters.acked++;
+        // D1, mended: the owner gets its place back as well.
+        this.#unstall(member);
+        break;
+      }
+    }
+    this.#unstall(subscription);
+  }
+
+  #unstall(subscription: StanSubscription): void {
+    if (!subscription.stalled || subscription.pending.count >= subscription.maxInFlight) return;
+    subscription.stalled = false;
+    if (subscription.group !== undefined && subscription.group.stalledCount > 0) subscription.group.stalledCount--;
+    this.markReady(subscription);
+  }
+
+  // Redelivery ---------------------------------------------------------------------------------------------------------
+
+  /** 17.1: the redelivery timer of `subscription` fired. */
+  expire(subscription: StanSubscription, startUp = false): void {
+    const context = this.#context;
+    const { wheel, nowMs } = context;
+    if (!subscription.online || subscription.channel.deleted) return;
+    const pending = subscription.pending;
+    if (pending.count === 0) {
+      pending.shrink();
+      return;
+    }
+    if (subscription.failedHeartbeat && subscription.group === undefined) {
+      wheel.arm(subscription, nowMs + subscription.ackWaitMs);
+      return;
+    }
+    if (context.world.isCongested(subscription.address!)) {
+      wheel.arm(subscription, nowMs + CONGESTED_RETRY_MS);
+      return;
+    }
+    const limit = nowMs + REDELIVERY_SLACK_MS;
+    if (pending.earliestExpiryMs() > limit) {
+      wheel.arm(subscription, pending.earliestExpiryMs());
+      return;
+    }
+    let fixedExpiries = false;
+    let passLeft = REDELIVERY_PASS_COUNT;
+    let retryMs = 0;
+    for (const sequence of pending.sorted()) {
+      const expiry = pending.get(sequence);
+      if (expiry === -1) continue;
+      const found = subscription.channel.messages.lookup(sequence, context.view);
+      if (found === LOOKUP_NONE) {
+        this.ack(subscription, sequence, false);
+        continue;
+      }
+      if (found === LOOKUP_LATER || found === LOOKUP_FAILED) {
+        retryMs = nowMs + CONGESTED_RETRY_MS;
+        continue;
+      }
+      if (expiry === 0) {
+        pending.set(sequence, this.#expiryFromStamp(subscription));
+        fixedExpiries = true;
+        continue;
+      }
+      if (fixedExpiries) continue;
+      if (expiry > limit) break;
+      if (passLeft-- === 0) {
+        retryMs = nowMs + 1;
+        break;
+      }
+      if (!this.#redeliver(subscription, sequence, startUp)) break;
+    }
+    if (fixedExpiries) return this.expire(subscription, startUp);
+    if (pending.count === 0) {
+      wheel.disarm(subscription);
+      pending.shrink();
+      return;
+    }
+    const earliest = pending.earliestExpiryMs();
+    wheel.arm(subscription, retryMs > 0 ? retryMs : earliest > nowMs ? earliest : nowMs + subscription.ackWaitMs);
+  }
+
+  /** One pending message, in the context's view, again. False: stop this pass. */
+  #redeliver(subscription: StanSubscription, sequence: number, startUp: boolean): boolean {
+    const group = subscription.group;
+    if (group === undefined || startUp) {
+      this.#send(subscription, sequence, subscription.countRedelivery(sequence), true);
+      return true;
+    }
+    if (group.members.length === 0) return false;
+    this.#lastPicked = undefined;
+    if (!this.#sendToGroup(group, sequence, true, true)) return true;
+    const picked: StanSubscription | undefined = this.#lastPicked;
+    if (picked !== undefined && picked !== subscription) this.ack(subscription, sequence, false);
+    return true;
+  }
+
+  /** Expiry of a recovered message: its stamp plus ack wait, on the monotonic clock. */
+  #expiryFromStamp(subscription: StanSubscription): number {
+    const { view, wallMs, nowMs } = this.#context;
+    const storedMs = (view.stampHigh * 4_294_967_296 + view.stampLow) / 1e6;
+    return Math.max(1, nowMs + (storedMs - wallMs) + subscription.ackWaitMs);
+  }
+
+  /** 19.4: everything pending at once, in sequence order, whatever max in flight is; then new messages may flow. */
+  redeliverAll(subscription: StanSubscription): void {
+    const sequences = subscription.pending.sorted().sort((a, b) => a - b);
+    for (const sequence of sequences) {
+      const found = subscription.channel.messages.lookup(sequence, this.#context.view);
+      if (found === LOOKUP_NONE) this.ack(subscription, sequence, false);
+      if (found === LOOKUP_FOUND) {
+        this.#send(subscription, sequence, subscription.countRedelivery(sequence), true);
+      }
+    }
+    subscription.newOnHold = false;
+    if (subscription.group !== undefined) subscription.group.newOnHold = false;
+  }
+
+  /** 18.6: deals what a leaving member had to the others, who redeliver it shortly. */
+  deal(leaver: StanSubscription, group: QueueGroup): void {
+    const { wheel, nowMs } = this.#context;
+    const members = group.members;
+    const store = group.channel.store.subscriptions;
+    let index = 0;
+    let highest = 0;
+    const receivers = new Set<StanSubscription>();
+    for (const sequence of leaver.pending.sorted()) {
+      const member = members[index]!;
+      index = (index + 1) % members.length;
+      // D7, mended: kept pending in memory even when it could not be recorded.
+      store.addPending(member.record.id, sequence);
+      member.pending.set(sequence, Math.max(1, nowMs - 1000));
+      if (sequence > member.lastSent) {
+        member.lastSent = sequence;
+        member.record.lastSent = sequence;
+      }
+      if (sequence > highest) highest = sequence;
+      receivers.add(member);
+    }
+    for (const member of receivers) wheel.arm(member, nowMs + TRANSFER_REDELIVERY_MS);
+    if (leaver.lastSent >= group.lastSent && highest < group.lastSent) {
+      // Else a restart would take the group back (18.6 step 4).
+      const heir = members[0]!;
+      heir.record.lastSent = Math.max(heir.record.lastSent, group.lastSent);
+      store.update(heir.record);
+    }
+    this.#context.touch(group.channel);
+  }
+
+  #traceDelivery(subscription: StanSubscription, sequence: number, redeliveryCount: number): void {
+    const again = redeliveryCount > 0 ? "Redelivering" : "Delivering";
+    this.#context.journal.trace(
+      `[Client:${subscription.record.clientId}] ${again} msg to subid=${subscription.record.id}, ` +
+        `subject=${subscription.channel.name}, seq=${sequence}`,
+    );
+  }
+}

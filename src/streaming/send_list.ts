@@ -1,0 +1,57 @@
+/**
+ * Messages to send, as columns that are used again every turn: not one object per message. Payloads are ranges of buffers
+ * that others own (a store's slab) or of the list's own arena (encoded answers), valid until the list is cleared.
+ */
+import type { Address } from "./world.ts";
+
+const ARENA_FIRST_BYTES = 16_384;
+/** Columns longer than this are given up when the list is cleared, so that one burst does not hold memory for ever. */
+const COLUMN_KEEP = 65_536;
+
+export class SendList {
+  count = 0;
+  addresses: Address[] = [];
+  buffers: Uint8Array[] = [];
+  starts: number[] = [];
+  ends: number[] = [];
+  /** Redelivery count to append to a stored message; 0 for a first delivery and for everything else. */
+  redeliveries: number[] = [];
+  /** Write at `arenaLength` after `reserve`, then add. */
+  arena: Uint8Array = new Uint8Array(0);
+  arenaLength = 0;
+
+  /** Adds `buffer[start, end)`. */
+  add(address: Address, buffer: Uint8Array, start: number, end: number, redeliveryCount: number): void {
+    const at = this.count++;
+    this.addresses[at] = address;
+    this.buffers[at] = buffer;
+    this.starts[at] = start;
+    this.ends[at] = end;
+    this.redeliveries[at] = redeliveryCount;
+  }
+
+  /** Adds a whole buffer. */
+  addBytes(address: Address, bytes: Uint8Array): void {
+    this.add(address, bytes, 0, bytes.length, 0);
+  }
+
+  /** Room for `size` bytes at `arena[arenaLength]`. Entries keep the arena they were written to. */
+  reserve(size: number): void {
+    if (this.arenaLength + size <= this.arena.length) return;
+    this.arena = new Uint8Array(Math.max(ARENA_FIRST_BYTES, this.arena.length * 2, size));
+    this.arenaLength = 0;
+  }
+
+  clear(): void {
+    if (this.addresses.length > COLUMN_KEEP) {
+      this.addresses = [];
+      this.buffers = [];
+      this.starts = [];
+      this.ends = [];
+      this.redeliveries = [];
+      this.arena = new Uint8Array(0);
+    }
+    this.count = 0;
+    this.arenaLength = 0;
+  }
+}
