@@ -103,14 +103,10 @@ export class StreamingCore implements ChannelSource {
     return this.#context.wheel.nextDueMs();
   }
 
-  /** Work is left that another turn should take up at once. */
-  get again(): boolean {
-    return this.#context.again;
-  }
-
-  /** True when this turn staged something that must be flushed or answered. */
-  get hasGroup(): boolean {
-    return !this.#context.group.empty;
+  /** Something was staged, or was left over, that another turn must take up. */
+  get hasWork(): boolean {
+    const { again, group, now, effects } = this.#context;
+    return again || !group.empty || now.count > 0 || effects.requests.length > 0 || effects.unlisten.length > 0;
   }
 
   /** Ends the turn: delivers what acks have made room for, and returns the group to flush, if there is one. */

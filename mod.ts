@@ -1,0 +1,69 @@
+/**
+ * Stanchion as a library: a NATS Streaming server inside another program.
+ *
+ * ```ts
+ * import { startServer } from "./mod.ts";
+ *
+ * const server = await startServer({ port: -1 });
+ * console.log(server.clientUrl); // nats://127.0.0.1:41217
+ * await server.close();
+ * ```
+ */
+import { openLog } from "./src/log/open_log.ts";
+import { draftOptions, freezeOptions } from "./src/config/option_types.ts";
+import type { ChannelLimitsEntry, HeartbeatOptions, LimitOptions, LogOptions } from "./src/config/options.ts";
+import { pickRuntime } from "./src/runtime/pick.ts";
+import { StreamingServer } from "./src/server/streaming_server.ts";
+
+export type { ChannelLimitsEntry, HeartbeatOptions, LimitOptions, LogOptions };
+export { ServerError } from "./src/server/streaming_server.ts";
+
+/** What an embedding program may set; everything has the default of the command line, but the host is 127.0.0.1. */
+export interface ServerOptions {
+  /** Cluster ID that clients name; default `test-cluster`. */
+  readonly clusterId?: string;
+  /** Address to listen on; default `127.0.0.1`. */
+  readonly host?: string;
+  /** TCP port; -1 (the default) lets the system choose a free one. */
+  readonly port?: number;
+  readonly limits?: Partial<LimitOptions>;
+  readonly heartbeat?: Partial<HeartbeatOptions>;
+  /** A second subscription of an active durable replaces the first instead of failing. */
+  readonly replaceDurable?: boolean;
+  /** The log is silent unless this is given; `{}` writes it to stderr. */
+  readonly log?: Partial<LogOptions>;
+}
+
+/** A running server. */
+export interface Server {
+  /** `nats://host:port` */
+  readonly clientUrl: string;
+  readonly host: string;
+  readonly port: number;
+  readonly clusterId: string;
+  /** Finishes what was accepted, then closes port and store. Calling it again waits for the same end. */
+  close(): Promise<void>;
+}
+
+/** Starts a server. Resolves when clients are served; rejects with `ServerError` when the port cannot be had. */
+export async function startServer(options: ServerOptions = {}): Promise<Server> {
+  const draft = draftOptions("stanchion");
+  draft.host = options.host ?? "127.0.0.1";
+  draft.port = options.port ?? -1;
+  draft.clusterId = options.clusterId ?? draft.clusterId;
+  draft.replaceDurable = options.replaceDurable ?? false;
+  Object.assign(draft.limits, options.limits);
+  Object.assign(draft.heartbeat, options.heartbeat);
+  Object.assign(draft.log, options.log);
+  const runtime = await pickRuntime();
+  const log = openLog(draft.log, runtime, options.log === undefined ? "silent" : "settings");
+  const server = new StreamingServer(freezeOptions(draft), runtime, log);
+  await server.start();
+  return {
+    clientUrl: server.clientUrl,
+    host: server.nats.host,
+    port: server.nats.port,
+    clusterId: server.options.clusterId,
+    close: () => server.stop(),
+  };
+}

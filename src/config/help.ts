@@ -1,0 +1,68 @@
+/**
+ * The texts of `--help` and `--help_tls`, made from the option table. Groups with nothing to offer in this version are
+ * left out; the last line says which kinds of options come later.
+ */
+import { HELP_GROUPS, type HelpGroup, LATER, type OptionRow, optionsFor } from "./option_table.ts";
+import { programRole } from "./version.ts";
+
+/** Column at which the explanations begin. */
+const TEXT_COLUMN = 42;
+
+/** The streaming switches are a part of logging only; readers look for the file and the time stamps there too. */
+const GROUP_NOTES: ReadonlyMap<HelpGroup, string> = new Map([
+  ["Streaming Server Logging Options", '    (see "Logging Options" for where lines go)'],
+]);
+
+/** The names that help shows, short ones first as people type them. */
+function listedNames(row: OptionRow): readonly string[] {
+  const names = row.names.filter((name) => !row.unlisted.includes(name));
+  return names.toSorted((a, b) => a.length - b.length);
+}
+
+/** Whether `--help` shows the row. */
+export function isInHelp(row: OptionRow): boolean {
+  return row.status === "available" && listedNames(row).length > 0;
+}
+
+/** Both spellings work for every name; two dashes before words and one before abbreviations is what people expect. */
+function isLong(row: OptionRow, name: string): boolean {
+  return name === row.names[0] && name !== name.toUpperCase();
+}
+
+function entry(row: OptionRow): string {
+  const names = listedNames(row).map((name) => `${isLong(row, name) ? "--" : "-"}${name}`).join(", ");
+  // A boolean takes a value only behind an equals sign, so a plain "<bool>" would teach an error; and only one that is
+  // on by default needs a value at all.
+  const value = row.type !== "bool" ? ` ${row.metavar}` : row.default === "true" ? `=${row.metavar}` : "";
+  const shown = row.type !== "bool" ? row.default : row.default === "true" ? "true" : "";
+  const text = shown === "" ? row.help : `${row.help} (default: ${shown})`;
+  const left = `    ${names}${value}`;
+  return left.length < TEXT_COLUMN ? left.padEnd(TEXT_COLUMN) + text : `${left}\n${" ".repeat(TEXT_COLUMN)}${text}`;
+}
+
+/** Kinds that people look for, in their words. */
+const LATER_SUMMARY =
+  "Options for config files, the FILE and SQL stores, encryption, clustering, fault tolerance, an external NATS server,\n" +
+  "TLS, authorization, routes and syslog are known but not available in this version.";
+const LATER_SUMMARY_CORE =
+  "Options for config files, TLS, authorization, routes and syslog are known but not available in this version.";
+
+/** The whole text of `--help`. Begins and ends with an empty line, as the reference's does. */
+export function helpText(programName: string): string {
+  const coreOnly = programRole(programName) === "nats-server";
+  const rows = optionsFor(coreOnly);
+  const lines: string[] = ["", `Usage: ${programName} [options]`, ""];
+  for (const group of HELP_GROUPS) {
+    const entries = rows.filter((row) => row.group === group && isInHelp(row)).map(entry);
+    if (entries.length === 0) continue;
+    const note = GROUP_NOTES.get(group);
+    lines.push(`${group}:`, ...entries, ...(note === undefined ? [] : [note]), "");
+  }
+  lines.push(coreOnly ? LATER_SUMMARY_CORE : LATER_SUMMARY, "");
+  return lines.join("\n") + "\n";
+}
+
+/** The text of `--help_tls`. It tells the truth of this version instead of describing what is not there. */
+export function tlsHelpText(): string {
+  return `\nTLS is not available in this version: ${LATER.tls}.\n\n`;
+}

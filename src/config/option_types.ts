@@ -1,0 +1,184 @@
+/**
+ * The shape of a complete configuration and its defaults. Everything that starts the server reads one frozen
+ * `Options`; nothing reads arguments or files again later.
+ */
+import { programRole } from "./version.ts";
+
+/** Limits of one entry of the per-channel list. An absent value is inherited; 0 or less means unlimited. */
+export interface ChannelLimitsEntry {
+  /** Channel name; `*` for one token, `>` for the rest. */
+  readonly pattern: string;
+  readonly maxSubscriptions?: number;
+  readonly maxMessages?: number;
+  readonly maxBytes?: number;
+  readonly maxAgeMs?: number;
+  readonly maxInactivityMs?: number;
+}
+
+/** Store limits (stores.md 2.1). 0 = unlimited; a negative value does not pass validation. */
+export interface LimitOptions {
+  readonly maxChannels: number;
+  readonly maxSubscriptions: number;
+  readonly maxMessages: number;
+  readonly maxBytes: number;
+  readonly maxAgeMs: number;
+  readonly maxInactivityMs: number;
+  /** Of two entries with the same pattern the later one counts. */
+  readonly perChannel: readonly ChannelLimitsEntry[];
+}
+
+/** Heartbeats from the streaming server to its clients. */
+export interface HeartbeatOptions {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** A client is closed when its consecutive failures exceed this. */
+  readonly failCount: number;
+}
+
+/** The embedded core server. */
+export interface NatsOptions {
+  readonly maxPayload: number;
+  readonly maxControlLine: number;
+  readonly maxConnections: number;
+  readonly maxPendingBytes: number;
+  /** 0 = unlimited. */
+  readonly maxSubscriptions: number;
+  /** 0 = unlimited. */
+  readonly maxSubscriptionTokens: number;
+  readonly pingIntervalMs: number;
+  readonly pingMax: number;
+  readonly writeDeadlineMs: number;
+  readonly authTimeoutMs: number;
+  /** Empty = the server's own id. */
+  readonly serverName: string;
+  readonly clientAdvertise: string;
+  /** Test seam: the first PING of a connection comes after the full interval instead of soon after CONNECT. */
+  readonly disableShortFirstPing: boolean;
+  /** Test seam of the streaming part: a negative ack wait in a subscription request means milliseconds. */
+  readonly testNegativeAckWaitMs: boolean;
+}
+
+/** Where log lines go and which are written. */
+export interface LogOptions {
+  /** Empty = stderr. */
+  readonly file: string;
+  /** 0 = no rotation; ignored without a file. */
+  readonly sizeLimitBytes: number;
+  readonly time: boolean;
+  readonly utc: boolean;
+  readonly debug: boolean;
+  readonly trace: boolean;
+  readonly streamingDebug: boolean;
+  readonly streamingTrace: boolean;
+  /** 0 = whole messages. */
+  readonly maxTracedMessageBytes: number;
+}
+
+/** A complete, checked configuration. Deeply frozen. */
+export interface Options {
+  readonly programName: string;
+  /** Only the core server runs: started as `nats-server`. */
+  readonly coreOnly: boolean;
+  readonly clusterId: string;
+  readonly host: string;
+  /** -1 = let the system choose a free one. */
+  readonly port: number;
+  /** 0 = no monitoring, -1 = let the system choose a free one. */
+  readonly httpPort: number;
+  readonly store: "MEMORY";
+  readonly limits: LimitOptions;
+  readonly heartbeat: HeartbeatOptions;
+  readonly replaceDurable: boolean;
+  /** At least 1. */
+  readonly ioBatchSize: number;
+  /** 0 = do not wait for more. */
+  readonly ioSleepTimeUs: number;
+  readonly discoverPrefix: string;
+  readonly nats: NatsOptions;
+  readonly log: LogOptions;
+  /** Empty = none. */
+  readonly pidFile: string;
+}
+
+/** The same shape while it is being filled. Lists stay read-only: they are replaced whole. */
+export type OptionsDraft = Mutable<Options>;
+
+type Mutable<T> = T extends readonly unknown[] ? T
+  : T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> }
+  : T;
+
+/** Defaults of the limits; the banner marks equal values with a star. */
+export const DEFAULT_LIMITS: LimitOptions = Object.freeze({
+  maxChannels: 100,
+  maxSubscriptions: 1000,
+  maxMessages: 1_000_000,
+  maxBytes: 1_000_000 * 1024,
+  maxAgeMs: 0,
+  maxInactivityMs: 0,
+  perChannel: Object.freeze([]),
+});
+
+/** A fresh draft with every default set. */
+export function draftOptions(programName: string): OptionsDraft {
+  return {
+    programName,
+    coreOnly: programRole(programName) === "nats-server",
+    clusterId: "test-cluster",
+    host: "0.0.0.0",
+    port: 4222,
+    httpPort: 0,
+    store: "MEMORY",
+    limits: { ...DEFAULT_LIMITS },
+    heartbeat: { intervalMs: 30_000, timeoutMs: 10_000, failCount: 10 },
+    replaceDurable: false,
+    ioBatchSize: 1024,
+    ioSleepTimeUs: 0,
+    discoverPrefix: "_STAN.discover",
+    nats: {
+      maxPayload: 1_048_576,
+      maxControlLine: 4096,
+      maxConnections: 65_536,
+      maxPendingBytes: 67_108_864,
+      maxSubscriptions: 0,
+      maxSubscriptionTokens: 0,
+      pingIntervalMs: 120_000,
+      pingMax: 2,
+      writeDeadlineMs: 10_000,
+      authTimeoutMs: 2_000,
+      serverName: "",
+      clientAdvertise: "",
+      disableShortFirstPing: false,
+      testNegativeAckWaitMs: false,
+    },
+    log: {
+      file: "",
+      sizeLimitBytes: 0,
+      time: true,
+      utc: false,
+      debug: false,
+      trace: false,
+      streamingDebug: false,
+      streamingTrace: false,
+      maxTracedMessageBytes: 0,
+    },
+    pidFile: "",
+  };
+}
+
+/** Freezes a draft, nested parts included, and gives it out as `Options`. */
+export function freezeOptions(draft: OptionsDraft): Options {
+  deepFreeze(draft);
+  return draft;
+}
+
+function deepFreeze(value: object): void {
+  for (const part of Object.values(value)) {
+    if (typeof part === "object" && part !== null) deepFreeze(part);
+  }
+  Object.freeze(value);
+}
+
+/** The configuration of a server that was told nothing. */
+export function defaultOptions(programName = "stanchion"): Options {
+  return freezeOptions(draftOptions(programName));
+}

@@ -1,0 +1,134 @@
+/**
+ * The log of the program. Two views write to one sink: `core` for the NATS server, `streaming`, whose lines carry the
+ * prefix `STREAM: `. Their debug and trace switches are independent (operations.md 3.4).
+ */
+import { formatLine, type LineStyle, type LogLevel, StampFormatter, wallTime } from "./line.ts";
+import type { LogSink } from "./sinks.ts";
+import type { LogView } from "./types.ts";
+
+/** Which optional levels are written. */
+export interface LogSwitches {
+  readonly debug: boolean;
+  readonly trace: boolean;
+}
+
+/** What a logger needs; the composition takes it from the runtime and the options. */
+export interface LoggerOptions {
+  readonly sink: LogSink;
+  readonly style: LineStyle;
+  /** Wall clock as the runtime's `Clock.wallNs`. */
+  wallNs(out: { high: number; low: number }): void;
+  /** Minutes east of UTC of an instant. */
+  zoneOffsetMinutes(unixMs: number): number;
+  readonly core: LogSwitches;
+  readonly streaming: LogSwitches;
+}
+
+type Emit = (level: LogLevel, prefix: string, text: string) => void;
+
+/** One half of the log. */
+class LoggerView implements LogView {
+  /** Changed by `Logger.setSwitches` only. */
+  debugEnabled: boolean;
+  traceEnabled: boolean;
+  readonly #prefix: string;
+  readonly #emit: Emit;
+
+  constructor(prefix: string, switches: LogSwitches, emit: Emit) {
+    this.debugEnabled = switches.debug;
+    this.traceEnabled = switches.trace;
+    this.#prefix = prefix;
+    this.#emit = emit;
+  }
+
+  info(text: string): void {
+    this.#emit("INF", this.#prefix, text);
+  }
+
+  warn(text: string): void {
+    this.#emit("WRN", this.#prefix, text);
+  }
+
+  error(text: string): void {
+    this.#emit("ERR", this.#prefix, text);
+  }
+
+  /** Writes the line only. The caller then ends the process with status 1, which is what the level announces. */
+  fatal(text: string): void {
+    this.#emit("FTL", this.#prefix, text);
+  }
+
+  debug(text: string): void {
+    if (this.debugEnabled) this.#emit("DBG", this.#prefix, text);
+  }
+
+  trace(text: string): void {
+    if (this.traceEnabled) this.#emit("TRC", this.#prefix, text);
+  }
+}
+
+/** The log. One per process. */
+export class Logger {
+  readonly #core: LoggerView;
+  readonly #streaming: LoggerView;
+  readonly #options: LoggerOptions;
+  readonly #stamps: StampFormatter;
+  readonly #now = { high: 0, low: 0 };
+
+  constructor(options: LoggerOptions) {
+    this.#options = options;
+    this.#stamps = new StampFormatter((unixMs) => options.zoneOffsetMinutes(unixMs));
+    const emit: Emit = (level, prefix, text) => this.#write(level, prefix, text);
+    this.#core = new LoggerView("", options.core, emit);
+    this.#streaming = new LoggerView("STREAM: ", options.streaming, emit);
+  }
+
+  /** Lines of the NATS server. */
+  get core(): LogView {
+    return this.#core;
+  }
+
+  /** Lines of the streaming server, with their prefix. */
+  get streaming(): LogView {
+    return this.#streaming;
+  }
+
+  /** For a reload of the configuration. */
+  setSwitches(core: LogSwitches, streaming: LogSwitches): void {
+    this.#core.debugEnabled = core.debug;
+    this.#core.traceEnabled = core.trace;
+    this.#streaming.debugEnabled = streaming.debug;
+    this.#streaming.traceEnabled = streaming.trace;
+  }
+
+  /** SIGUSR1: a file is closed and opened again, anything else is left alone; a line of `view` says what happened. */
+  reopen(view: LogView = this.#streaming): void {
+    const result = this.#options.sink.reopen();
+    switch (result) {
+      case "reopened":
+        view.info("File log re-opened");
+        break;
+      case "failed":
+        view.error("File log could not be re-opened, lines go on to the old file");
+        break;
+      case "noFile":
+        view.info("File log re-open ignored, not a file logger");
+        break;
+    }
+  }
+
+  /** The last call. Lines after it go nowhere. */
+  close(): void {
+    this.#options.sink.close();
+  }
+
+  #write(level: LogLevel, prefix: string, text: string): void {
+    const { sink, style } = this.#options;
+    let stamp = "";
+    if (style.time) {
+      this.#options.wallNs(this.#now);
+      stamp = this.#stamps.format(wallTime(this.#now));
+    }
+    sink.write(formatLine(style, stamp, level, prefix, text) + "\n");
+  }
+}

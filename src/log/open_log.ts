@@ -1,0 +1,89 @@
+/**
+ * Makes the log that the options ask for: a file if one is named, else stderr, coloured when that is a terminal.
+ */
+import type { Clock, Files, ProcessHost } from "../runtime/types.ts";
+import { formatBackupSuffix, formatLine, formatSecond, formatStamp, type LineStyle, wallTime } from "./line.ts";
+import { Logger } from "./logger.ts";
+import { FileSink, type LogSink, SilentSink, StderrSink } from "./sinks.ts";
+
+/** The part of the options that the log needs; `Options.log` has this shape. */
+export interface LogSettings {
+  /** Empty = stderr. */
+  readonly file: string;
+  readonly sizeLimitBytes: number;
+  readonly time: boolean;
+  readonly utc: boolean;
+  readonly debug: boolean;
+  readonly trace: boolean;
+  readonly streamingDebug: boolean;
+  readonly streamingTrace: boolean;
+}
+
+/** The part of the runtime that the log needs. */
+export interface LogHost {
+  readonly clock: Pick<Clock, "wallNs">;
+  readonly files: Files;
+  readonly process: Pick<ProcessHost, "pid" | "errIsTerminal" | "writeErr" | "zoneOffsetMinutes">;
+}
+
+function nowOf(host: LogHost) {
+  const halves = { high: 0, low: 0 };
+  host.clock.wallNs(halves);
+  return wallTime(halves);
+}
+
+/** Where lines go: to what the settings name, or nowhere. */
+export type LogTarget = "settings" | "silent";
+
+/** Opens the log. Throws `LogError` when the file cannot be opened; {@link datedLine} is the form to tell it in. */
+export function openLog(settings: LogSettings, host: LogHost, target: LogTarget = "settings"): Logger {
+  const zoneOffsetMinutes = (unixMs: number) => settings.utc ? 0 : host.process.zoneOffsetMinutes(unixMs);
+  const style: LineStyle = {
+    pid: host.process.pid,
+    time: settings.time,
+    colours: settings.file === "" && host.process.errIsTerminal,
+  };
+  return new Logger({
+    sink: target === "silent" ? new SilentSink() : openSink(settings, host, style, zoneOffsetMinutes),
+    style,
+    wallNs: (out) => host.clock.wallNs(out),
+    zoneOffsetMinutes,
+    core: { debug: settings.debug, trace: settings.trace },
+    streaming: { debug: settings.streamingDebug, trace: settings.streamingTrace },
+  });
+}
+
+function openSink(
+  settings: LogSettings,
+  host: LogHost,
+  style: LineStyle,
+  zoneOffsetMinutes: (unixMs: number) => number,
+): LogSink {
+  const stderr = new StderrSink(host.process);
+  if (settings.file === "") return stderr;
+  return new FileSink({
+    path: settings.file,
+    sizeLimitBytes: settings.sizeLimitBytes,
+    files: host.files,
+    backupSuffix() {
+      const now = nowOf(host);
+      return formatBackupSuffix(now, zoneOffsetMinutes(now.unixMs));
+    },
+    formatNote(text) {
+      const now = nowOf(host);
+      return formatLine(style, formatStamp(now, zoneOffsetMinutes(now.unixMs)), "INF", "", text);
+    },
+    trouble: (text) => stderr.write(datedLine(host, text)),
+  });
+}
+
+/**
+ * `YYYY/MM/DD hh:mm:ss text` and a line end: the form of what is told on stderr before or without a log
+ * (operations.md 3.5).
+ */
+export function datedLine(host: Pick<LogHost, "clock" | "process">, text: string): string {
+  const halves = { high: 0, low: 0 };
+  host.clock.wallNs(halves);
+  const { unixMs } = wallTime(halves);
+  return `${formatSecond(unixMs, host.process.zoneOffsetMinutes(unixMs))} ${text}\n`;
+}

@@ -1,0 +1,284 @@
+/**
+ * The driver between the bus and the streaming core: it hands the core what arrives, ends its turns, flushes the stores, and
+ * sends what may leave. The only clock reading, and the only promises, of the streaming half are here.
+ */
+import { byteString } from "../base/bytes.ts";
+import type { Bus, BusMessage, BusReceiver, BusSubscription, Destination } from "../nats/bus.ts";
+import type { Clock, Scheduler, TimerHandle } from "../runtime/types.ts";
+import type { ServerRecord, Store } from "../store/types.ts";
+import type { StreamingCore } from "../streaming/core.ts";
+import type { TurnGroup } from "../streaming/context.ts";
+import type { SendList } from "../streaming/send_list.ts";
+import type { StanSubscription } from "../streaming/subscription.ts";
+import { encodeRedeliveryTail } from "../wire/stan_hot.ts";
+import { pingsSubject, publishWildcard } from "../wire/stan_subjects.ts";
+
+const EMPTY = new Uint8Array(0);
+
+/** One kind of request: what the core does with a message on its subject. */
+type RequestHandler = (buffer: Uint8Array, start: number, end: number, reply: Destination | undefined) => void;
+
+class RequestReceiver implements BusReceiver {
+  readonly #driver: Driver;
+  readonly #handle: RequestHandler;
+
+  constructor(driver: Driver, handle: RequestHandler) {
+    this.#driver = driver;
+    this.#handle = handle;
+  }
+
+  receive(message: BusMessage): void {
+    this.#driver.begin();
+    this.#handle(message.buffer, message.payloadStart, message.payloadEnd, message.replyDestination());
+  }
+}
+
+/** Publishes: the hot one, without an indirection. */
+class PublishReceiver implements BusReceiver {
+  readonly #driver: Driver;
+  readonly #core: StreamingCore;
+
+  constructor(driver: Driver, core: StreamingCore) {
+    this.#driver = driver;
+    this.#core = core;
+  }
+
+  receive(message: BusMessage): void {
+    this.#driver.begin();
+    this.#core.publish(message.buffer, message.payloadStart, message.payloadEnd, message.replyDestination());
+  }
+}
+
+/** The ack inbox of one incarnation of a subscription. */
+class AckReceiver implements BusReceiver {
+  readonly #driver: Driver;
+  readonly #core: StreamingCore;
+  readonly #subscription: StanSubscription;
+  readonly #incarnation: number;
+
+  constructor(driver: Driver, core: StreamingCore, subscription: StanSubscription) {
+    this.#driver = driver;
+    this.#core = core;
+    this.#subscription = subscription;
+    this.#incarnation = subscription.incarnation;
+  }
+
+  receive(message: BusMessage): void {
+    this.#driver.begin();
+    this.#core.acknowledge(
+      this.#subscription,
+      this.#incarnation,
+      message.buffer,
+      message.payloadStart,
+      message.payloadEnd,
+    );
+  }
+}
+
+interface GroupInFlight {
+  readonly group: TurnGroup;
+  flushed: boolean;
+}
+
+export class Driver {
+  readonly #core: StreamingCore;
+  readonly #bus: Bus;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #scheduler: Scheduler;
+  readonly #requestTurn: () => void;
+  readonly #failed: (error: unknown) => void;
+  readonly #subscriptions: BusSubscription[] = [];
+  readonly #replyPrefix: string;
+  readonly #wall = { high: 0, low: 0 };
+  readonly #tail = new Uint8Array(16);
+  /** Groups whose flush is under way, oldest first: answers leave in the order of the groups. */
+  readonly #inFlight: GroupInFlight[] = [];
+  /** The clock was read for the events that arrive now. */
+  #begun = false;
+  #timer: TimerHandle | undefined;
+  #timerDueMs = Infinity;
+  #stopped = false;
+
+  /** `failed` is called when a store could not be flushed: nothing of that turn is acknowledged, the server must stop. */
+  constructor(options: {
+    core: StreamingCore;
+    bus: Bus;
+    store: Store;
+    clock: Clock;
+    scheduler: Scheduler;
+    replyName: string;
+    requestTurn: () => void;
+    failed: (error: unknown) => void;
+  }) {
+    this.#core = options.core;
+    this.#bus = options.bus;
+    this.#store = options.store;
+    this.#clock = options.clock;
+    this.#scheduler = options.scheduler;
+    this.#replyPrefix = `_INBOX.${options.replyName}`;
+    this.#requestTurn = options.requestTurn;
+    this.#failed = options.failed;
+  }
+
+  /** Subscribes to the subjects of the service; from here on clients are served. */
+  start(server: ServerRecord): void {
+    const core = this.#core;
+    this.#serve(server.discovery, (b, s, e, reply) => core.connect(b, s, e, reply));
+    this.#serve(pingsSubject(server.discovery), (b, s, e, reply) => core.ping(b, s, e, reply));
+    this.#subscriptions.push(this.#bus.subscribe(publishWildcard(server.publish), new PublishReceiver(this, core)));
+    this.#serve(server.subscribe, (b, s, e, reply) => core.subscribe(b, s, e, reply));
+    this.#serve(server.unsubscribe, (b, s, e, reply) => core.unsubscribe(b, s, e, reply));
+    this.#serve(server.subClose, (b, s, e, reply) => core.closeSubscription(b, s, e, reply));
+    this.#serve(server.close, (b, s, e, reply) => core.closeClient(b, s, e, reply));
+    this.#subscriptions.push(
+      this.#bus.subscribe(`${this.#replyPrefix}.*`, { receive: (message) => this.#answered(message) }),
+    );
+    this.#bus.onDrained = () => {
+      this.begin();
+      core.drained();
+    };
+  }
+
+  /** Serves nobody any more. Resolves when every flush under way has ended and its answers were handed to the bus. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.turn();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    while (this.#inFlight.length > 0) await new Promise<void>((resume) => this.#scheduler.endOfTurn(resume));
+    this.#stopped = true;
+    this.#timer?.stop();
+  }
+
+  #serve(subject: string, handle: RequestHandler): void {
+    this.#subscriptions.push(this.#bus.subscribe(subject, new RequestReceiver(this, handle)));
+  }
+
+  // Turns --------------------------------------------------------------------------------------------------------------
+
+  /** Called before an event is handed to the core: reads the clock once per batch and asks for the end of the turn. */
+  begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#clock.wallNs(this.#wall);
+    this.#core.setTime(this.#clock.monotonicMs(), this.#wall.high, this.#wall.low);
+    this.#requestTurn();
+  }
+
+  /** The end of a turn: timers, deliveries, flush, answers. Also when nothing arrived but a timer is due. */
+  turn(): void {
+    if (this.#stopped) return;
+    const core = this.#core;
+    if (!this.#begun) {
+      if (!core.hasWork && this.#clock.monotonicMs() < this.#timerDueMs) return;
+      this.begin();
+    }
+    core.advance();
+    const group = core.endTurn();
+    if (group !== undefined) this.#flush(group);
+    this.#carryOut();
+    this.#begun = false;
+    if (core.hasWork) this.#requestTurn();
+    this.#armTimer();
+  }
+
+  #armTimer(): void {
+    const dueMs = this.#core.wakeAtMs;
+    if (dueMs >= this.#timerDueMs) return;
+    this.#timer?.stop();
+    this.#timerDueMs = dueMs;
+    this.#timer = this.#scheduler.after(Math.max(1, dueMs - this.#clock.monotonicMs()), this.#timerFired);
+  }
+
+  readonly #timerFired = (): void => {
+    this.#timerDueMs = Infinity;
+    this.begin();
+  };
+
+  // Flushing -----------------------------------------------------------------------------------------------------------
+
+  #flush(group: TurnGroup): void {
+    let waits: Promise<void>[] | undefined;
+    for (let i = 0; i < group.channels.length; i++) {
+      const { store } = group.channels[i]!;
+      const messages = store.messages.flush();
+      if (messages !== undefined) (waits ??= []).push(messages);
+      const subscriptions = store.subscriptions.flush();
+      if (subscriptions !== undefined) (waits ??= []).push(subscriptions);
+    }
+    if (group.storeTouched) {
+      const records = this.#store.flush();
+      if (records !== undefined) (waits ??= []).push(records);
+    }
+    if (waits === undefined && this.#inFlight.length === 0) {
+      this.#core.groupDone(group);
+      return;
+    }
+    const entry: GroupInFlight = { group, flushed: waits === undefined };
+    this.#inFlight.push(entry);
+    if (waits !== undefined) {
+      Promise.all(waits).then(() => {
+        entry.flushed = true;
+        this.#finishGroups();
+      }, this.#failed);
+    }
+  }
+
+  #finishGroups(): void {
+    this.begin();
+    while (this.#inFlight.length > 0 && this.#inFlight[0]!.flushed) {
+      this.#core.groupDone(this.#inFlight.shift()!.group);
+      this.#carryOut();
+    }
+  }
+
+  // Effects ------------------------------------------------------------------------------------------------------------
+
+  #carryOut(): void {
+    const core = this.#core;
+    const { effects } = core;
+    for (const subscription of effects.listen) {
+      if (!subscription.online || subscription.listener !== undefined) continue;
+      subscription.listener = this.#bus.subscribe(
+        subscription.record.ackInbox,
+        new AckReceiver(this, core, subscription),
+      );
+    }
+    for (let i = 0; i < effects.segments.length; i++) this.#send(effects.segments[i]!);
+    for (const listener of effects.unlisten) (listener as BusSubscription).unsubscribe();
+    let unanswerable: number[] | undefined;
+    for (const { address, serial } of effects.requests) {
+      if (this.#bus.request(address, `${this.#replyPrefix}.${serial}`, EMPTY) === 0) {
+        (unanswerable ??= []).push(serial);
+      }
+    }
+    core.effectsDone();
+    if (unanswerable !== undefined) {
+      // What that changes (a replaced client, a closed one) leaves with the next turn.
+      for (const serial of unanswerable) core.requestUnanswerable(serial);
+      this.#requestTurn();
+    }
+  }
+
+  #send(list: SendList): void {
+    const bus = this.#bus;
+    const tail = this.#tail;
+    const { addresses, buffers, starts, ends, redeliveries, count } = list;
+    for (let i = 0; i < count; i++) {
+      const redeliveryCount = redeliveries[i]!;
+      const tailLength = redeliveryCount === 0 ? 0 : encodeRedeliveryTail(tail, 0, redeliveryCount);
+      bus.send(addresses[i]!, buffers[i]!, starts[i]!, ends[i]!, tail, tailLength);
+    }
+  }
+
+  /** An answer to a heartbeat or a probe: the serial is the last token of the subject. */
+  #answered(message: BusMessage): void {
+    if (message.noResponders) return;
+    const subject = byteString(message.buffer, message.subjectStart, message.subjectEnd);
+    const serial = Number(subject.slice(this.#replyPrefix.length + 1));
+    if (!Number.isSafeInteger(serial)) return;
+    this.begin();
+    this.#core.requestAnswered(serial);
+  }
+}
+

@@ -1,0 +1,34 @@
+/**
+ * Arithmetic on stamps: nanoseconds since 1970 as two unsigned 32-bit halves, exact and without bigint where it is called
+ * often.
+ */
+
+/** Two unsigned halves of a 64-bit count of nanoseconds. */
+export interface Stamp {
+  high: number;
+  low: number;
+}
+
+/** True when the first stamp is at or before the second. */
+export function isAtOrBefore(high: number, low: number, otherHigh: number, otherLow: number): boolean {
+  return high < otherHigh || (high === otherHigh && low <= otherLow);
+}
+
+/** A duration in milliseconds, fractions allowed, in nanoseconds. For configuration, not for hot code. */
+export function stampOfMs(durationMs: number): Stamp {
+  const whole = Math.floor(durationMs);
+  const ns = BigInt(whole) * 1_000_000n + BigInt(Math.round((durationMs - whole) * 1e6));
+  return { high: Number(ns >> 32n), low: Number(ns & 0xffff_ffffn) };
+}
+
+/** The first whole millisecond at or after a stamp. */
+export function stampToMsCeil(high: number, low: number): number {
+  // Long division by 10^6 in three digits of base 2^32, 2^16, 2^16: every intermediate value stays a safe integer.
+  const quotient1 = Math.floor(high / 1_000_000);
+  const rest1 = (high - quotient1 * 1_000_000) * 0x1_0000 + (low >>> 16);
+  const quotient2 = Math.floor(rest1 / 1_000_000);
+  const rest2 = (rest1 - quotient2 * 1_000_000) * 0x1_0000 + (low & 0xffff);
+  const quotient3 = Math.floor(rest2 / 1_000_000);
+  const ms = quotient1 * 0x1_0000_0000 + quotient2 * 0x1_0000 + quotient3;
+  return rest2 - quotient3 * 1_000_000 === 0 ? ms : ms + 1;
+}

@@ -1,0 +1,195 @@
+/** Cases of the core NATS protocol: prebuilt blocks go out, frames of constant size are counted by their bytes. */
+
+import { bytesOf, ConstantFrameCounter, longName, msgFrame, payloadOf, pubFrame, repeatFrame } from "./frames.ts";
+import { NatsLink } from "./nats_link.ts";
+import { deferred, type Run } from "./run.ts";
+
+/** One output block: the size of one write. */
+const BLOCK_BYTES = 64 * 1024;
+/** Bytes a publisher writes before it lets the receivers of this process have their turn. */
+const TURN_BYTES = 1024 * 1024;
+/**
+ * How far a publisher may be ahead of its slowest receiver: a quarter of the 64 MiB at which a server cuts a slow
+ * consumer, so a run measures forwarding and never that rule.
+ */
+const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Counts what one subscription gets. */
+class CountingReceiver {
+  readonly counter: ConstantFrameCounter;
+  target = 0;
+  onProgress: () => void = () => {};
+
+  constructor(readonly link: NatsLink, run: Run, subject: string, sizeBytes: number) {
+    this.counter = new ConstantFrameCounter(
+      msgFrame(subject, 1, "", payloadOf(sizeBytes)).length,
+      (line) => link.controlLine(line),
+    );
+    link.raw = (chunk) => {
+      const before = this.counter.count;
+      this.counter.feed(chunk);
+      run.progress += this.counter.count - before;
+      if (this.counter.count > this.target) {
+        throw new Error(`a receiver got ${this.counter.count} messages, ${this.target} were published`);
+      }
+      this.onProgress();
+    };
+    link.sendText(`SUB ${subject} 1\r\n`);
+  }
+}
+
+/** Writes one prebuilt block over and over. */
+class BlockPublisher {
+  readonly frameBytes: number;
+  readonly #link: NatsLink;
+  readonly #run: Run;
+  readonly #block: Uint8Array;
+  readonly #receivers: readonly CountingReceiver[];
+  #sentBytes = 0;
+  #targetBytes = 0;
+  #pumping = false;
+  #done: () => void = () => {};
+
+  constructor(link: NatsLink, run: Run, subject: string, sizeBytes: number, receivers: readonly CountingReceiver[]) {
+    this.#link = link;
+    this.#run = run;
+    this.#receivers = receivers;
+    const frame = pubFrame(subject, "", payloadOf(sizeBytes));
+    this.frameBytes = frame.length;
+    this.#block = repeatFrame(frame, BLOCK_BYTES);
+    link.onDrain = () => this.pump();
+    for (const receiver of receivers) receiver.onProgress = () => this.pump();
+  }
+
+  /** Publishes `count` more messages; resolves when all receivers have them, or the server has handled them. */
+  async publish(count: number): Promise<void> {
+    this.#targetBytes += count * this.frameBytes;
+    for (const receiver of this.#receivers) receiver.target += count;
+    const done = deferred();
+    this.#done = done.resolve;
+    this.pump();
+    await this.#run.race(done.promise);
+    if (this.#receivers.length === 0) await this.#link.ping();
+  }
+
+  /** Writes until the socket, the turn or the slowest receiver says stop. */
+  pump(): void {
+    const ahead = this.#receivers.length === 0 ? Infinity : this.#slowest() * this.frameBytes + AHEAD_BYTES_MAX;
+    const turnEnd = this.#sentBytes + TURN_BYTES;
+    const limit = Math.min(this.#targetBytes, ahead, turnEnd);
+    while (this.#sentBytes < limit && !this.#link.out.blocked) {
+      const at = this.#sentBytes % this.#block.length;
+      const piece = Math.min(this.#block.length - at, limit - this.#sentBytes);
+      this.#sentBytes += this.#link.out.offer(this.#block, at, piece);
+      this.#run.progress++;
+    }
+    if (this.#sentBytes >= this.#targetBytes) {
+      if (this.#slowest() * this.frameBytes >= this.#targetBytes) this.#done();
+    } else if (this.#sentBytes >= turnEnd && !this.#pumping) {
+      this.#pumping = true;
+      setImmediate(() => {
+        this.#pumping = false;
+        this.#run.guard(() => this.pump());
+      });
+    }
+  }
+
+  #slowest(): number {
+    let slowest = Infinity;
+    for (const receiver of this.#receivers) slowest = Math.min(slowest, receiver.counter.count);
+    return slowest;
+  }
+}
+
+/** Publishers into the void, one to one, one to many, or many pairs on their own subjects. */
+export async function runCorePubSub(run: Run): Promise<void> {
+  const { host, port, messages, warmup, publishers, subscribers, sizeBytes, pairs, kind } = run.job;
+  const open = () => NatsLink.open(run, host, port);
+  const subjectOf = (index: number) => pairs ? `bench.core.${String(index).padStart(3, "0")}` : "bench.core";
+  const receiversOf: CountingReceiver[][] = [];
+  const receivers: CountingReceiver[] = [];
+  for (let index = 0; index < publishers; index++) receiversOf.push([]);
+  if (!pairs && publishers > 1 && kind === "core-pubsub") {
+    throw new Error("several publishers on one subject are not a case: use pairs");
+  }
+  if (kind === "core-pubsub") {
+    const count = pairs ? publishers : subscribers;
+    for (let index = 0; index < count; index++) {
+      const owner = pairs ? index : 0;
+      const receiver = new CountingReceiver(await open(), run, subjectOf(owner), sizeBytes);
+      receiversOf[owner]?.push(receiver);
+      receivers.push(receiver);
+    }
+    for (const receiver of receivers) await receiver.link.ping();
+  }
+  const senders: BlockPublisher[] = [];
+  for (let index = 0; index < publishers; index++) {
+    senders.push(new BlockPublisher(await open(), run, subjectOf(index), sizeBytes, receiversOf[index] ?? []));
+  }
+  const each = (count: number) => Math.ceil(count / publishers);
+  const all = (count: number) => Promise.all(senders.map((sender) => sender.publish(each(count))));
+  if (warmup > 0) await all(warmup);
+  const published = each(messages) * publishers;
+  run.start();
+  await all(messages);
+  run.stop(kind === "core-void" ? published : pairs ? published : published * subscribers);
+}
+
+/** Request and reply through one responder, one request in flight. */
+export async function runCoreRequest(run: Run): Promise<void> {
+  const { host, port, messages, warmup, sizeBytes } = run.job;
+  const inbox = `_INBOX.${longName("requester")}`;
+  const subject = "bench.request";
+  const requester = await NatsLink.open(run, host, port);
+  const responder = await NatsLink.open(run, host, port);
+  const payload = payloadOf(sizeBytes);
+  const request = pubFrame(subject, inbox, payload);
+  const reply = pubFrame(inbox, "", payload);
+
+  const asked = new ConstantFrameCounter(
+    msgFrame(subject, 1, inbox, payload).length,
+    (line) => responder.controlLine(line),
+  );
+  responder.raw = (chunk) => {
+    const before = asked.count;
+    asked.feed(chunk);
+    if (asked.count - before > 1) throw new Error("more than one request arrived at once");
+    if (asked.count > before) responder.out.send(reply);
+  };
+  responder.out.send(bytesOf(`SUB ${subject} 1\r\n`));
+  await responder.ping();
+
+  const answered = new ConstantFrameCounter(
+    msgFrame(inbox, 1, "", payload).length,
+    (line) => requester.controlLine(line),
+  );
+  let target = 0;
+  let sentAt = 0;
+  let done = deferred();
+  const ask = (): void => {
+    sentAt = performance.now();
+    requester.out.send(request);
+  };
+  requester.raw = (chunk) => {
+    const before = answered.count;
+    answered.feed(chunk);
+    if (answered.count === before) return;
+    if (answered.count > before + 1) throw new Error("one request was answered twice");
+    run.latency?.add(performance.now() - sentAt);
+    run.progress++;
+    if (answered.count < target) ask();
+    else done.resolve();
+  };
+  requester.sendText(`SUB ${inbox} 1\r\n`);
+  await requester.ping();
+  const phase = (count: number): Promise<void> => {
+    target += count;
+    done = deferred();
+    ask();
+    return run.race(done.promise);
+  };
+  if (warmup > 0) await phase(warmup);
+  run.start(messages);
+  await phase(messages);
+  run.stop(messages);
+}

@@ -1,0 +1,208 @@
+/**
+ * One measured run of the generator: its job, its bounds and its clock. A run ends by reaching its count, by the first
+ * failure, by standing still, or at its time limit; never otherwise.
+ */
+
+import { cpuMicrosOf, residentBytesOf } from "./processes.ts";
+import { type Latency, LatencyRecorder } from "./statistics.ts";
+
+/** What the generator can do. */
+export type CaseKind =
+  | "core-void"
+  | "core-pubsub"
+  | "core-request"
+  | "stan-publish"
+  | "stan-sync"
+  | "stan-replay"
+  | "stan-live"
+  | "stan-receipt"
+  | "stan-clients"
+  | "stan-subscriptions"
+  | "stan-channels";
+
+/** One job: everything the generator process is told, as one JSON argument. */
+export interface Job {
+  readonly kind: CaseKind;
+  readonly host: string;
+  readonly port: number;
+  /** Process whose CPU and memory are read; 0 = none. */
+  readonly pid: number;
+  readonly clusterId: string;
+  /** Measured messages (publishes; for pub/sub and replay cases each subscriber gets all of them). */
+  readonly messages: number;
+  /** Messages of an unmeasured run before, so that a server which compiles while it runs has done so. */
+  readonly warmup: number;
+  readonly sizeBytes: number;
+  readonly publishers: number;
+  readonly subscribers: number;
+  /** Publishes in flight per publisher. */
+  readonly window: number;
+  readonly maxInFlight: number;
+  /** Core: each publisher has its own subject and subscriber. */
+  readonly pairs: boolean;
+  /** Subscribers form one queue group. */
+  readonly queue: boolean;
+  /** Subscriptions are durable. */
+  readonly durable: boolean;
+  /** Milliseconds without any progress after which the run fails. */
+  readonly stallMs: number;
+  /** Milliseconds after which the run fails in any case. */
+  readonly limitMs: number;
+}
+
+/** Values of a {@link Job} that a case need not name. */
+export const JOB_DEFAULTS = {
+  host: "127.0.0.1",
+  pid: 0,
+  clusterId: "test-cluster",
+  messages: 100_000,
+  warmup: 0,
+  sizeBytes: 128,
+  publishers: 1,
+  subscribers: 1,
+  window: 1024,
+  maxInFlight: 1024,
+  pairs: false,
+  queue: false,
+  durable: false,
+  stallMs: 10_000,
+  limitMs: 120_000,
+} as const satisfies Omit<Job, "kind" | "port">;
+
+/** What one run measured: the generator prints it as one JSON line. */
+export interface RunResult {
+  readonly kind: CaseKind;
+  /** Messages the rate and the CPU are divided by: deliveries where there are subscribers, else publishes. */
+  readonly messages: number;
+  readonly seconds: number;
+  readonly rate: number;
+  /** Payload bytes of those messages. */
+  readonly bytes: number;
+  readonly latencyMicros?: Latency;
+  readonly serverCpuMicros?: number;
+  readonly cpuMicrosPerMessage?: number;
+  /** Resident memory of the server at the start and the end of the measured part. */
+  readonly residentBytesBefore?: number;
+  readonly residentBytesAfter?: number;
+  /** The generator's own CPU share of the wall time: near 1 means that it, not the server, set the rate. */
+  readonly generatorBusy: number;
+}
+
+/** See the module comment. */
+export class Run {
+  /** Anything that moves counts: the watch only compares it. */
+  progress = 0;
+  readonly job: Job;
+  readonly #failed: Promise<never>;
+  #reject: (error: Error) => void = () => {};
+  #watch: ReturnType<typeof setInterval> | undefined;
+  #startedAt = 0;
+  #cpuAt: number | undefined;
+  #ownCpuAt = 0;
+  #residentAt: number | undefined;
+  #result: RunResult | undefined;
+  #latency: LatencyRecorder | undefined;
+
+  constructor(job: Job) {
+    this.job = job;
+    this.#failed = new Promise<never>((_resolve, reject) => {
+      this.#reject = reject;
+    });
+    // A failure between two waits must reach the next wait, not the runtime's unhandled rejection.
+    this.#failed.catch(() => {});
+    const limitAt = performance.now() + job.limitMs;
+    let seen = -1;
+    let seenAt = performance.now();
+    this.#watch = setInterval(() => {
+      const now = performance.now();
+      if (this.progress !== seen) {
+        seen = this.progress;
+        seenAt = now;
+      }
+      if (now - seenAt > job.stallMs) this.fail(new Error(`stalled: nothing moved for ${job.stallMs} ms`));
+      if (now > limitAt) this.fail(new Error(`not done after ${job.limitMs} ms`));
+    }, 250);
+  }
+
+  /** Ends the run with an error; the first one counts. */
+  fail(error: Error): void {
+    this.#reject(error);
+  }
+
+  /** Runs a socket callback so that what it throws fails the run instead of vanishing in the runtime. */
+  guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** `promise`, or the failure of the run if that comes first. */
+  race<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([promise, this.#failed]);
+  }
+
+  /** Starts the clock. */
+  start(latencyCapacity = 0): void {
+    if (latencyCapacity > 0) this.#latency = new LatencyRecorder(latencyCapacity);
+    this.#residentAt = this.job.pid === 0 ? undefined : residentBytesOf(this.job.pid);
+    this.#cpuAt = this.job.pid === 0 ? undefined : cpuMicrosOf(this.job.pid);
+    this.#ownCpuAt = ownCpuMicros();
+    this.#startedAt = performance.now();
+  }
+
+  /** Where latencies of the measured part go; undefined while warming up. */
+  get latency(): LatencyRecorder | undefined {
+    return this.#latency;
+  }
+
+  /** Stops the clock. The first call counts, so that a case can stop it inside a callback, at the last message. */
+  stop(messages: number): void {
+    if (this.#result !== undefined) return;
+    const seconds = (performance.now() - this.#startedAt) / 1000;
+    const { pid, kind, sizeBytes } = this.job;
+    const cpu = pid === 0 ? undefined : cpuMicrosOf(pid);
+    const ownCpu = ownCpuMicros() - this.#ownCpuAt;
+    const resident = pid === 0 ? undefined : residentBytesOf(pid);
+    const serverCpu = cpu === undefined || this.#cpuAt === undefined ? undefined : cpu - this.#cpuAt;
+    this.#result = {
+      kind,
+      messages,
+      seconds,
+      rate: messages / seconds,
+      bytes: messages * sizeBytes,
+      ...(this.#latency === undefined ? {} : { latencyMicros: this.#latency.summary() }),
+      ...(serverCpu === undefined ? {} : { serverCpuMicros: serverCpu, cpuMicrosPerMessage: serverCpu / messages }),
+      ...(this.#residentAt === undefined ? {} : { residentBytesBefore: this.#residentAt }),
+      ...(resident === undefined ? {} : { residentBytesAfter: resident }),
+      generatorBusy: ownCpu / 1e6 / seconds,
+    };
+  }
+
+  /** The result, after {@link stop}. Ends the watch. */
+  finish(): RunResult {
+    this.abandon();
+    if (this.#result === undefined) throw new Error("the case ended without stopping its clock");
+    return this.#result;
+  }
+
+  /** Ends the watch without a result. */
+  abandon(): void {
+    clearInterval(this.#watch);
+  }
+}
+
+function ownCpuMicros(): number {
+  const usage = process.cpuUsage();
+  return usage.user + usage.system;
+}
+
+/** A promise with its settling function, for callbacks that end a phase. */
+export function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
