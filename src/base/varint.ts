@@ -88,15 +88,18 @@ export function writeVarint(out: Uint8Array, position: number, value: number): n
 
 /** Writes the 64-bit value of two unsigned halves at `position`; returns the position behind it. */
 export function writeVarint64(out: Uint8Array, position: number, high: number, low: number): number {
-  while (high !== 0) {
-    out[position++] = (low & 0x7f) | 0x80;
-    low = ((low >>> 7) | (high << 25)) >>> 0;
-    high >>>= 7;
+  // Signed 32-bit work throughout: an unsigned half above 2^31 would be a double in both engines.
+  let upper = high | 0;
+  let lower = low | 0;
+  while (upper !== 0) {
+    out[position++] = (lower & 0x7f) | 0x80;
+    lower = (lower >>> 7) | (upper << 25);
+    upper >>>= 7;
   }
-  while (low > 0x7f) {
-    out[position++] = (low & 0x7f) | 0x80;
-    low >>>= 7;
+  while ((lower & ~0x7f) !== 0) {
+    out[position++] = (lower & 0x7f) | 0x80;
+    lower >>>= 7;
   }
-  out[position] = low;
+  out[position] = lower;
   return position + 1;
 }
