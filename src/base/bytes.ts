@@ -73,7 +73,34 @@ export function writeDecimal(out: Uint8Array, position: number, value: number): 
   return position + digits;
 }
 
-/** Copies `source[start, end)` to `target[position...]`; returns the position behind it. Short runs by loop: runtime.md 2. */
+/** Copies `source[start, end)` to `target[position...]`. */
+export type BulkCopy = (
+  target: Uint8Array,
+  position: number,
+  source: Uint8Array,
+  start: number,
+  end: number,
+) => void;
+
+const copyBySet: BulkCopy = (target, position, source, start, end) => {
+  target.set(source.subarray(start, end), position);
+};
+
+/** Runs up to this length are copied by a loop on every runtime. */
+let loopLengthMax = 40;
+let bulkCopy: BulkCopy = copyBySet;
+
+/**
+ * Set once by the platform adapter, before any traffic: the fastest copy is not the same on both engines. `set(subarray)` wins
+ * on Deno; on Bun `Buffer.copy` takes a third of its time at 128 B and, making no view, leaves nothing to collect
+ * (tests/bench/copy.ts, 2026-11).
+ */
+export function installBulkCopy(copy: BulkCopy, loopMax: number): void {
+  bulkCopy = copy;
+  loopLengthMax = loopMax;
+}
+
+/** Copies `source[start, end)` to `target[position...]`; returns the position behind it. */
 export function copyRange(
   target: Uint8Array,
   position: number,
@@ -82,10 +109,10 @@ export function copyRange(
   end: number,
 ): number {
   const length = end - start;
-  if (length <= 40) {
+  if (length <= loopLengthMax) {
     for (let i = 0; i < length; i++) target[position + i] = source[start + i]!;
   } else {
-    target.set(source.subarray(start, end), position);
+    bulkCopy(target, position, source, start, end);
   }
   return position + length;
 }

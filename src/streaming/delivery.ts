@@ -242,9 +242,13 @@ export class Delivery {
   /** 16.3 */
   ack(subscription: StanSubscription, sequence: number, fromClient: boolean): void {
     const store = subscription.channel.store.subscriptions;
-    if (subscription.pending.has(sequence)) {
-      if (!store.ackPending(subscription.record.id, sequence)) return;
-      subscription.pending.delete(sequence);
+    const expiryMs = subscription.pending.take(sequence);
+    if (expiryMs !== -1) {
+      if (!store.ackPending(subscription.record.id, sequence)) {
+        // Not recorded: it stays pending.
+        subscription.pending.set(sequence, expiryMs);
+        return;
+      }
       if (fromClient) {
         subscription.forgetRedeliveries(sequence);
         this.#context.counters.acked++;

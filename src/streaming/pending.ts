@@ -1,21 +1,27 @@
 /**
- * Messages sent to a subscription and not acknowledged: sequence to expiry. An open hash table in one typed array: pending
- * sequences are mostly one window of neighbours, so a slot is nearly always free at the first look, and an entry costs 16 bytes.
- * A `Map` costs more than 200 ns for adding and removing (runtime.md 12).
+ * Messages sent to a subscription and not acknowledged: sequence to expiry. An open hash table in one typed array, 16 bytes an
+ * entry; a `Map` costs more than 200 ns for adding and removing (runtime.md 12).
+ *
+ * Pending sequences are mostly one window of neighbours. Slots are spread by multiplication all the same: with neighbours in
+ * neighbouring slots the table is one long run, and closing the hole of a deletion walks all of it.
  */
 
 const CAPACITY_FIRST = 8;
+const SHIFT_FIRST = 29;
+/** 2^32 divided by the golden ratio: neighbours land far apart and evenly. */
+const SPREAD = 0x9e3779b1;
 
 export class PendingTable {
   /** `sequence, expiry` pairs; sequence 0 = free. */
   #slots: Float64Array = new Float64Array(CAPACITY_FIRST * 2);
   #mask = CAPACITY_FIRST - 1;
+  #shift = SHIFT_FIRST;
   count = 0;
 
   /** Expiry of `sequence`, or -1 when it is not pending. 0 = recovered, not computed yet. */
   get(sequence: number): number {
     const slots = this.#slots;
-    let at = sequence & this.#mask;
+    let at = Math.imul(sequence, SPREAD) >>> this.#shift;
     for (;;) {
       const found = slots[at * 2]!;
       if (found === sequence) return slots[at * 2 + 1]!;
@@ -31,7 +37,7 @@ export class PendingTable {
   set(sequence: number, expiryMs: number): void {
     if ((this.count + 1) * 2 > this.#mask + 1) this.#resize((this.#mask + 1) * 2);
     const slots = this.#slots;
-    let at = sequence & this.#mask;
+    let at = Math.imul(sequence, SPREAD) >>> this.#shift;
     for (;;) {
       const found = slots[at * 2]!;
       if (found === sequence) break;
@@ -45,16 +51,24 @@ export class PendingTable {
     slots[at * 2 + 1] = expiryMs;
   }
 
+  /** Removes `sequence`; false when it was not pending. */
   delete(sequence: number): boolean {
+    return this.take(sequence) !== -1;
+  }
+
+  /** Removes `sequence` and returns its expiry, -1 when it was not pending. */
+  take(sequence: number): number {
     const slots = this.#slots;
     const mask = this.#mask;
-    let at = sequence & mask;
+    const shift = this.#shift;
+    let at = Math.imul(sequence, SPREAD) >>> shift;
     for (;;) {
       const found = slots[at * 2]!;
-      if (found === 0) return false;
+      if (found === 0) return -1;
       if (found === sequence) break;
       at = (at + 1) & mask;
     }
+    const expiryMs = slots[at * 2 + 1]!;
     this.count--;
     // Close the hole: move back every follower that would not be found across it.
     let hole = at;
@@ -62,7 +76,7 @@ export class PendingTable {
       at = (at + 1) & mask;
       const moved = slots[at * 2]!;
       if (moved === 0) break;
-      const home = moved & mask;
+      const home = Math.imul(moved, SPREAD) >>> shift;
       if (((at - home) & mask) >= ((at - hole) & mask)) {
         slots[hole * 2] = moved;
         slots[hole * 2 + 1] = slots[at * 2 + 1]!;
@@ -70,7 +84,7 @@ export class PendingTable {
       }
     }
     slots[hole * 2] = 0;
-    return true;
+    return expiryMs;
   }
 
   /** All sequences in the order redelivery wants them: by expiry, then by sequence; by sequence alone if either is 0. */
@@ -105,11 +119,12 @@ export class PendingTable {
     const old = this.#slots;
     this.#slots = new Float64Array(capacity * 2);
     this.#mask = capacity - 1;
+    this.#shift = 32 - Math.log2(capacity);
     const slots = this.#slots;
     for (let i = 0; i < old.length; i += 2) {
       const sequence = old[i]!;
       if (sequence === 0) continue;
-      let at = sequence & this.#mask;
+      let at = Math.imul(sequence, SPREAD) >>> this.#shift;
       while (slots[at * 2] !== 0) at = (at + 1) & this.#mask;
       slots[at * 2] = sequence;
       slots[at * 2 + 1] = old[i + 1]!;

@@ -11,7 +11,7 @@
  */
 import protobuf from "protobufjs/minimal.js";
 import { assert } from "../base/assert.ts";
-import { byteString, bytesOf } from "../base/bytes.ts";
+import { bytesOf, byteString } from "../base/bytes.ts";
 import { WIRE_LENGTH, WIRE_VARINT } from "./stan_fields.ts";
 import { type FieldKind, type FieldRow, STAN_SCHEMA, type StanMessageName } from "./stan_schema.ts";
 import { INVALID, rewrite, UNUSUAL, validate } from "./stan_validate.ts";

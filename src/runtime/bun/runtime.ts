@@ -1,4 +1,6 @@
 /** The platform under Bun. */
+import { Buffer } from "node:buffer";
+import { installBulkCopy } from "../../base/bytes.ts";
 import { SystemClock } from "../node/clock.ts";
 import { createFiles } from "../node/files.ts";
 import { createProcessHost } from "../node/process.ts";
@@ -11,9 +13,16 @@ import { BunNetwork } from "./network.ts";
 /** Where the modules of a compiled executable live; the second is the form of Windows. */
 const EMBEDDED_ROOTS = ["/$bunfs/", "B:/~BUN/", "B:\\~BUN\\"];
 
+/** Above this a native copy is faster than a loop (tests/bench/copy.ts). */
+const COPY_LOOP_MAX_BYTES = 16;
+
 /** Builds the runtime; one per process is enough, because it counts the sockets of the process. */
 export function createRuntime(): Runtime {
   const bun = bunGlobal();
+  const { copy } = Buffer.prototype;
+  installBulkCopy((target, position, source, start, end) => {
+    copy.call(source as Buffer, target, position, start, end);
+  }, COPY_LOOP_MAX_BYTES);
   return {
     version: `bun${bun.version}`,
     clock: new SystemClock(),
