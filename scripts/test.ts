@@ -44,7 +44,11 @@ export function parseSelection(args: readonly string[]): TestSelection {
   });
   const runtimes = RUNTIMES.filter((name) => runtime === undefined || name === runtime);
   if (runtimes.length === 0) throw new UsageError(`Unknown runtime "${runtime}". Runtimes: ${RUNTIMES.join(", ")}`);
-  return { suites: only === undefined ? withTests(suites) : suites, runtimes, ...filter === undefined ? {} : { filter } };
+  return {
+    suites: only === undefined ? withTests(suites) : suites,
+    runtimes,
+    ...filter === undefined ? {} : { filter },
+  };
 }
 
 /** Leaves out suites that have no test files yet, and says so. */
