@@ -142,9 +142,14 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   drained(): void {
     if (this.output.pendingBytes === 0) this.#stuckSinceMs = 0;
     else this.#stuckSinceMs = this.#server.clockMs();
+    this.#checkCaughtUp();
+  }
+
+  /** Lets those go on who wait for this receiver. */
+  #checkCaughtUp(): void {
     if (this.output.pendingBytes > CONGESTION_LOW_BYTES) return;
     this.#frozen = false;
-    this.#resumePublishers();
+    if (this.#pausedPublishers !== null) this.#resumePublishers();
     if (this.busWaits) {
       this.busWaits = false;
       this.#server.router.onDrained?.();
@@ -258,6 +263,8 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
       this.#stuckSinceMs = nowMs;
       this.#server.watchWrites(this);
     }
+    // The socket may have taken everything at once: then no `drained` follows.
+    this.#checkCaughtUp();
   }
 
   /** Milliseconds since the socket last took anything while output waits; 0 when nothing waits. */

@@ -110,14 +110,16 @@ export class Delivery {
 
   /** 15.3 */
   #pump(subscription: StanSubscription): void {
-    if (subscription.stalled || !subscription.online || !subscription.initialized || subscription.newOnHold) return;
+    if (!subscription.online || !subscription.initialized) return;
     const channel = subscription.channel;
-    if (subscription.lastSent >= channel.visibleLast) return;
+    const resumes = subscription.resumeLeft !== undefined;
+    if (!resumes && (subscription.stalled || subscription.newOnHold || subscription.lastSent >= channel.visibleLast)) return;
     if (this.#context.world.isCongested(subscription.address!)) {
       subscription.waitsForDrain = true;
       this.#waiting.push(subscription);
       return;
     }
+    if (resumes && !this.#resumeSome(subscription)) return this.markReady(subscription);
     let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
     const granted = budget;
     while (!subscription.stalled) {
@@ -137,8 +139,18 @@ export class Delivery {
 
   /** 15.4 */
   #pumpGroup(group: QueueGroup): void {
-    if (group.members.length === 0 || group.newOnHold) return;
+    if (group.members.length === 0) return;
     const channel = group.channel;
+    for (const member of group.members) {
+      if (member.resumeLeft === undefined) continue;
+      if (this.#context.world.isCongested(member.address!)) {
+        group.waitsForDrain = true;
+        this.#waiting.push(group);
+        return;
+      }
+      if (!this.#resumeSome(member)) return this.markGroupReady(group);
+    }
+    if (group.newOnHold) return;
     let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
     const granted = budget;
     while (group.stalledCount < group.members.length) {
@@ -310,7 +322,7 @@ export class Delivery {
       if (expiry === -1) continue;
       const found = subscription.channel.messages.lookup(sequence, context.view);
       if (found === LOOKUP_NONE) {
-        this.ack(subscription, sequence, false);
+        this.#dropGone(subscription, sequence);
         continue;
       }
       if (found === LOOKUP_LATER || found === LOOKUP_FAILED) {
@@ -362,18 +374,49 @@ export class Delivery {
     return Math.max(1, nowMs + (storedMs - wallMs) + subscription.ackWaitMs);
   }
 
-  /** 19.4: everything pending at once, in sequence order, whatever max in flight is; then new messages may flow. */
-  redeliverAll(subscription: StanSubscription): void {
-    const sequences = subscription.pending.sorted().sort((a, b) => a - b);
-    for (const sequence of sequences) {
-      const found = subscription.channel.messages.lookup(sequence, this.#context.view);
-      if (found === LOOKUP_NONE) this.ack(subscription, sequence, false);
-      if (found === LOOKUP_FOUND) {
-        this.#send(subscription, sequence, subscription.countRedelivery(sequence), true);
-      }
+  /**
+   * 19.4: everything pending goes out again, in sequence order, whatever max in flight is, before any new message. What does
+   * not fit into this turn follows in the next ones.
+   */
+  beginResume(subscription: StanSubscription): void {
+    subscription.resumeLeft = subscription.pending.sorted().sort((a, b) => b - a);
+    this.markReady(subscription);
+  }
+
+  /** Returns true when all of it went out and new messages may flow. */
+  #resumeSome(subscription: StanSubscription): boolean {
+    const left = subscription.resumeLeft!;
+    const context = this.#context;
+    let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
+    const granted = budget;
+    while (left.length > 0 && budget > 0) {
+      const sequence = left.pop()!;
+      // Acknowledged meanwhile.
+      if (!subscription.pending.has(sequence)) continue;
+      const found = subscription.channel.messages.lookup(sequence, context.view);
+      if (found === LOOKUP_NONE) this.#dropGone(subscription, sequence);
+      if (found !== LOOKUP_FOUND) continue;
+      budget -= context.view.end - context.view.start + 64;
+      this.#send(subscription, sequence, subscription.countRedelivery(sequence), true);
     }
+    this.#bytesLeft -= granted - budget;
+    if (left.length > 0) return false;
+    subscription.resumeLeft = undefined;
     subscription.newOnHold = false;
-    if (subscription.group !== undefined) subscription.group.newOnHold = false;
+    const group = subscription.group;
+    if (group !== undefined) group.newOnHold = false;
+    if (subscription.pending.count >= subscription.maxInFlight && !subscription.stalled) {
+      // 19.5: no new message until acks bring it below the new limit.
+      subscription.stalled = true;
+      if (group !== undefined) group.stalledCount++;
+    }
+    return true;
+  }
+
+  /** A pending message that limits have removed: acknowledged on behalf of the client, and never counted again. */
+  #dropGone(subscription: StanSubscription, sequence: number): void {
+    this.ack(subscription, sequence, false);
+    subscription.forgetRedeliveries(sequence);
   }
 
   /** 18.6: deals what a leaving member had to the others, who redeliver it shortly. */

@@ -59,11 +59,12 @@ export class Sessions {
       return this.#refuse(reply, STAN_ERROR.INVALID_CONNECTION_REQUEST, "?");
     }
     if (!isClientIdValid(request.clientId)) return this.#refuse(reply, STAN_ERROR.INVALID_CLIENT_ID, "?");
-    const existing = this.#context.clients.byId.get(request.clientId);
-    if (existing === undefined) return this.#register(request, reply);
+    // First: a connect must not slip in between a probe and its outcome, also when the old registration just ended.
     if (this.#probes.has(request.clientId)) {
       return this.#refuse(reply, STAN_ERROR.CLIENT_ID_REGISTERED, request.clientId);
     }
+    const existing = this.#context.clients.byId.get(request.clientId);
+    if (existing === undefined) return this.#register(request, reply);
     // 7.6: ask the old one; meanwhile every other connect goes on.
     const serial = this.#context.nextRequestSerial();
     const probe = new DuplicateProbe(request, reply, serial, (silent) => this.#replace(silent));

@@ -257,13 +257,8 @@ export class Subscribing {
   start(subscription: StanSubscription): void {
     if (!subscription.online || subscription.initialized) return;
     subscription.initialized = true;
-    if (subscription.newOnHold) this.#delivery.redeliverAll(subscription);
-    if (subscription.pending.count >= subscription.maxInFlight && !subscription.stalled) {
-      // 19.5: no new message until acks bring it below the new limit.
-      subscription.stalled = true;
-      if (subscription.group !== undefined) subscription.group.stalledCount++;
-    }
-    this.#delivery.markReady(subscription);
+    if (subscription.newOnHold) this.#delivery.beginResume(subscription);
+    else this.#delivery.markReady(subscription);
   }
 
   #newAckInbox(): string {
@@ -327,6 +322,7 @@ export class Subscribing {
     context.wheel.disarm(subscription);
     subscription.client = undefined;
     subscription.initialized = false;
+    subscription.resumeLeft = undefined;
     if (subscription.address !== undefined) context.world.release(subscription.address);
     subscription.address = undefined;
     context.touch(channel);

@@ -34,6 +34,11 @@ export class StanSubscription extends TimerNode {
   closed = false;
   /** In the list of what is pumped in the next turn. */
   inReady = false;
+  /**
+   * Sequences that a resume still has to redeliver, lowest last. They go out in portions: a durable may come back to more
+   * pending messages than its connection may have waiting.
+   */
+  resumeLeft: number[] | undefined = undefined;
   /** Waits for its receiver to catch up. */
   waitsForDrain = false;
   /** What the world keeps for the ack inbox of this incarnation. */
