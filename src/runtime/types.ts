@@ -163,6 +163,25 @@ export interface ProcessHost {
   zoneOffsetMinutes(unixMs: number): number;
 }
 
+/** One request to the monitoring port. */
+export interface HttpRequest {
+  /** As sent, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** A small HTTP server, for monitoring only: never on a message path. */
+export interface HttpHost {
+  /** Rejects like `Network.listen`. The handler must not throw. */
+  listen(options: { host: string; port: number }, handle: (request: HttpRequest) => HttpAnswer): Promise<Listener>;
+}
+
 /** Everything the platform gives. */
 export interface Runtime {
   /** For logs and INFO.go: for example `bun1.4.5`. */
@@ -170,6 +189,7 @@ export interface Runtime {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
   readonly network: Network;
+  readonly http: HttpHost;
   readonly files: Files;
   readonly process: ProcessHost;
   /** Fills `bytes` from the system's secure source. */

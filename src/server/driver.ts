@@ -281,4 +281,3 @@ export class Driver {
     this.#core.requestAnswered(serial);
   }
 }
-

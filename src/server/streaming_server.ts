@@ -8,8 +8,11 @@ import { DEFAULT_LIMITS, type Options, resolveChannelLimits } from "../config/op
 import { COMMIT, NATS_VERSION, streamingVersion } from "../config/version.ts";
 import { limitsBanner } from "../log/banner.ts";
 import type { Logger } from "../log/logger.ts";
+import { rfc3339 } from "../monitor/json.ts";
+import { answerMonitor } from "../monitor/monitor.ts";
+import type { StreamingView } from "../monitor/streaming_pages.ts";
 import { NatsServer } from "../nats/nats_server.ts";
-import { type Runtime, RuntimeError } from "../runtime/types.ts";
+import { type Listener, type Runtime, RuntimeError } from "../runtime/types.ts";
 import { MemoryStore } from "../store/memory/memory_store.ts";
 import type { Store } from "../store/types.ts";
 import { StreamingCore } from "../streaming/core.ts";
@@ -41,6 +44,8 @@ export class StreamingServer {
   readonly #log: Logger;
   readonly #driver: Driver | undefined;
   #state: ServerState = "starting";
+  #monitor: Listener | undefined;
+  readonly #startedMs: number;
 
   /** Builds everything; nothing is opened before `start`. */
   constructor(options: Options, runtime: Runtime, log: Logger) {
@@ -49,6 +54,7 @@ export class StreamingServer {
     this.#log = log;
     const nuid = new Nuid((bytes) => runtime.random(bytes));
     this.serverId = nuid.next();
+    this.#startedMs = runtime.clock.monotonicMs();
     const { nats } = options;
     this.nats = new NatsServer(runtime, {
       host: options.host,
@@ -120,7 +126,13 @@ export class StreamingServer {
   /** `nats://host:port` for a client on this machine. */
   get clientUrl(): string {
     const { host, port } = this.nats;
-    const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : host.includes(":") ? `[${host}]` : host;
+    const reachable = host === "0.0.0.0"
+      ? "127.0.0.1"
+      : host === "::"
+      ? "[::1]"
+      : host.includes(":")
+      ? `[${host}]`
+      : host;
     return `nats://${reachable}:${port}`;
   }
 
@@ -140,12 +152,14 @@ export class StreamingServer {
     core.info(`  Git:      ${COMMIT}`);
     core.info(`  Name:     ${this.nats.name}`);
     core.info(`  ID:       ${this.nats.id}`);
-    if (this.core !== undefined) await this.#recover();
     try {
+      if (options.httpPort !== 0) await this.#startMonitor();
+      if (this.core !== undefined) await this.#recover();
       await this.nats.listen();
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error;
       this.#state = "failed";
+      await this.#monitor?.close();
       await this.store.close();
       throw new ServerError("SERVER_START_FAILED", error.message, { cause: error });
     }
@@ -154,6 +168,45 @@ export class StreamingServer {
     core.info("Server is ready");
     if (this.core !== undefined) streaming.info("Streaming Server is ready");
     this.#state = "ready";
+  }
+
+  /** Opens the monitoring port; it answers while the state is being recovered, too. */
+  async #startMonitor(): Promise<void> {
+    const { options } = this;
+    const runtime = this.#runtime;
+    const now = { high: 0, low: 0 };
+    const nowText = () => {
+      runtime.clock.wallNs(now);
+      return rfc3339(now, runtime.process.zoneOffsetMinutes((now.high * 4_294_967_296 + now.low) / 1e6));
+    };
+    const streaming: StreamingView | undefined = this.core === undefined ? undefined : {
+      core: this.core,
+      store: this.store,
+      limits: resolveChannelLimits(options.limits),
+      options,
+      serverId: this.serverId,
+      version: streamingVersion(),
+      runtimeVersion: runtime.version,
+      startTime: nowText(),
+      state: () => this.#state === "failed" ? "FAILED" : this.#state === "stopping" ? "SHUTDOWN" : "STANDALONE",
+      nowText,
+      uptimeMs: () => runtime.clock.monotonicMs() - this.#startedMs,
+    };
+    const view = {
+      streaming,
+      isReady: () => this.#state === "ready",
+      title: this.core === undefined ? `NATS ${NATS_VERSION}` : `Stanchion ${streamingVersion()}`,
+    };
+    this.#monitor = await runtime.http.listen(
+      { host: options.host, port: options.httpPort === -1 ? 0 : options.httpPort },
+      (request) => answerMonitor(view, request),
+    );
+    this.#log.core.info(`Starting http monitor on ${options.host}:${this.#monitor.port}`);
+  }
+
+  /** Port of the monitor; 0 when it is off. */
+  get monitorPort(): number {
+    return this.#monitor?.port ?? 0;
   }
 
   async #recover(): Promise<void> {
@@ -201,6 +254,7 @@ export class StreamingServer {
     if (!failed) await this.#driver?.stop();
     this.#log.core.info("Initiating Shutdown...");
     await this.nats.close();
+    await this.#monitor?.close();
     await this.store.close();
     this.#log.core.info("Server Exiting..");
     this.#state = failed ? "failed" : "stopped";

@@ -62,9 +62,15 @@ export class Effects {
 
 /** Plain counters for the monitor. */
 export interface CoreCounters {
+  /** Publish requests that could be decoded, and their encoded size. */
+  received: number;
+  receivedBytes: number;
+  /** Messages stored. */
   published: number;
-  publishedBytes: number;
+  /** Requests of any kind that were answered with an error. */
   refused: number;
+  /** Encoded size of deliveries and redeliveries. */
+  sentBytes: number;
   delivered: number;
   redelivered: number;
   acked: number;
@@ -81,9 +87,11 @@ export class CoreContext {
   readonly clients: ClientRegistry;
   readonly channels: ChannelTable;
   readonly counters: CoreCounters = {
+    received: 0,
+    receivedBytes: 0,
     published: 0,
-    publishedBytes: 0,
     refused: 0,
+    sentBytes: 0,
     delivered: 0,
     redelivered: 0,
     acked: 0,

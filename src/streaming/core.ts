@@ -155,6 +155,8 @@ export class StreamingCore implements ChannelSource {
       if (decodesAsCtrlMsg(buffer, start, end)) return;
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
+    context.counters.received++;
+    context.counters.receivedBytes += end - start;
     if (message.guidEnd === message.guidStart) {
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
@@ -205,7 +207,6 @@ export class StreamingCore implements ChannelSource {
     if (size <= 0) return this.#refusePublish(buffer, message, reply, bytesOf(messages.lastError));
     if (channel.touchedBy !== context.group.serial) this.#firstOfTurn(channel);
     context.counters.published++;
-    context.counters.publishedBytes += dataLength;
     if (context.journal.traceEnabled) this.#tracePublish(buffer, channel, client.id);
     if (reply === undefined) return;
     const held = context.group.held;

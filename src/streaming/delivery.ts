@@ -201,6 +201,7 @@ export class Delivery {
     const view = context.view;
     context.now.add(subscription.address!, view.buffer, view.start, view.end, redeliveryCount);
     if (context.journal.traceEnabled) this.#traceDelivery(subscription, sequence, redeliveryCount);
+    context.counters.sentBytes += view.end - view.start;
     if (redeliveryCount > 0) context.counters.redelivered++;
     else context.counters.delivered++;
     if (subscription.dueTick < 0) context.wheel.arm(subscription, context.nowMs + subscription.ackWaitMs);

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { installBulkCopy } from "../../base/bytes.ts";
 import { SystemClock } from "../node/clock.ts";
 import { createFiles } from "../node/files.ts";
+import { createHttpHost } from "../node/http.ts";
 import { createProcessHost } from "../node/process.ts";
 import { createRandom } from "../node/random.ts";
 import { createScheduler } from "../node/scheduler.ts";
@@ -28,6 +29,7 @@ export function createRuntime(): Runtime {
     clock: new SystemClock(),
     scheduler: createScheduler(),
     network: new BunNetwork(),
+    http: createHttpHost(),
     files: createFiles(),
     process: createProcessHost({ isCompiled: EMBEDDED_ROOTS.some((root) => bun.main.startsWith(root)) }),
     random: createRandom(),

@@ -2,6 +2,7 @@
 import * as inspector from "node:inspector";
 import { SystemClock } from "../node/clock.ts";
 import { createFiles } from "../node/files.ts";
+import { createHttpHost } from "../node/http.ts";
 import { createProcessHost } from "../node/process.ts";
 import { createRandom } from "../node/random.ts";
 import { createScheduler } from "../node/scheduler.ts";
@@ -22,6 +23,7 @@ export function createRuntime(): Runtime {
     clock: new SystemClock(),
     scheduler: createScheduler(),
     network: new NodeNetwork(),
+    http: createHttpHost(),
     files: createFiles(),
     process: createProcessHost({
       isCompiled: Deno.build.standalone === true,
