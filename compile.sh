@@ -113,8 +113,12 @@ run_compiler() {
 }
 echo "compiler: $compiler $version ($why)"
 
-if [ ! -d node_modules/protobufjs ]; then
-  echo "installing packages"
+missing=
+for dependency in $(sed -n '/^  "dependencies": {/,/}/s/^    "\([^"]*\)".*/\1/p' package.json); do
+  [ -f "node_modules/$dependency/package.json" ] || missing="$missing $dependency"
+done
+if [ -n "$missing" ]; then
+  echo "installing packages (missing:$missing)"
   if [ "$compiler" = bun ]; then run_compiler install --frozen-lockfile; else run_compiler install --frozen; fi
 fi
 

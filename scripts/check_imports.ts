@@ -154,7 +154,7 @@ export function checkManifests(manifests: Manifests): Violation[] {
   }
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies })) {
     if (!/^\d+\.\d+\.\d+(?:-[\w.]+)?$/.test(version)) report("package.json", `"${name}": "${version}" is not exact`);
-    if (name in dependencies && !pinned.has(name)) {
+    if (Object.hasOwn(dependencies, name) && !pinned.has(name)) {
       report("deno.json", `dependency "${name}" of package.json is not here`);
     }
   }
@@ -207,14 +207,15 @@ function checkPackage(
   manifests: Manifests,
   report: (rule: string, message: string) => void,
 ): void {
-  if (builtinModules.includes(specifier)) return report("system", `write "node:${specifier}"`);
   if (/^[a-z]+:/.test(specifier)) {
     // Modules of a runtime itself, such as a foreign function interface.
     if (folder === "runtime" && /^bun:/.test(specifier)) return;
     return report("packages", `"${specifier}": import packages by their bare name, pinned in deno.json`);
   }
   const name = specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
-  if (!(name in manifests.denoImports)) report("packages", `"${name}" is not pinned in the imports of deno.json`);
+  if (Object.hasOwn(manifests.denoImports, name)) return;
+  if (builtinModules.includes(specifier)) return report("system", `write "node:${specifier}"`);
+  report("packages", `"${name}" is not pinned in the imports of deno.json`);
 }
 
 function checkGlobals(

@@ -87,7 +87,10 @@ export function scanTokens(source: string): Token[] {
     } else if (char === '"' || char === "'") {
       const start = ++at;
       while (at < source.length && source[at] !== char && source[at] !== "\n") at += source[at] === "\\" ? 2 : 1;
-      push("text", source.slice(start, at));
+      const text = source.slice(start, at);
+      push("text", text);
+      // A backslash at the end of a line continues the text on the next.
+      countLines(text);
       if (source[at] === char) at++;
     } else if (char === "`") {
       push("template", "");

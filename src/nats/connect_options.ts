@@ -19,10 +19,18 @@ export interface ConnectOptions {
   lang?: string;
   version?: string;
   account?: string;
-  new_account?: boolean | string;
+  new_account?: boolean;
 }
 
-const BOOLEANS = new Set(["verbose", "pedantic", "echo", "headers", "no_responders", "tls_required"]);
+const BOOLEANS = new Set([
+  "verbose",
+  "pedantic",
+  "echo",
+  "headers",
+  "no_responders",
+  "tls_required",
+  "new_account",
+]);
 const STRINGS = new Set(["auth_token", "user", "pass", "nkey", "sig", "jwt", "name", "lang", "version", "account"]);
 
 /** Undefined: not an object, or a key with a value of the wrong type. The connection is then closed without a text. */
@@ -46,7 +54,7 @@ export function parseConnect(json: string): ConnectOptions | undefined {
       if (typeof given !== "string") return undefined;
     } else if (name === "protocol") {
       if (typeof given !== "number" || !Number.isInteger(given)) return undefined;
-    } else if (name !== "new_account") {
+    } else {
       continue;
     }
     options[name] = given;

@@ -8,8 +8,8 @@ import { TimerNode } from "../base/timer_wheel.ts";
 import type { OutputQueue } from "../runtime/output_queue.ts";
 import type { Socket, SocketHandler } from "../runtime/types.ts";
 import {
-  NatsParser,
   type NatsOperations,
+  NatsParser,
   PARSE_CONTROL_LINE,
   PARSE_MAX_PAYLOAD,
   PARSE_SILENT,
@@ -53,6 +53,7 @@ export type CloseReason =
 
 const FIRST_PING_MS = 2000;
 const PING_JITTER = 0.2;
+const RTT_RENEWAL_MS = 3_600_000;
 /** Sealed output above which a flush is tried in the middle of a turn, so that a huge fan-out does not pile up. */
 const EARLY_FLUSH_BYTES = 262_144;
 /** Longest pause of a publisher whose receiver lags; after it the receiver counts as frozen and slows nobody any more. */
@@ -97,6 +98,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   #lineRefused = "";
   #pingsOut = 0;
   #pingSentMs = 0;
+  #rttAtMs = 0;
   /** Monotonic time at which the socket first refused output that is still waiting; 0 = it takes everything. */
   #stuckSinceMs = 0;
   /** Did not drain within a publisher's pause; ignored by congestion control until it has drained. */
@@ -141,7 +143,8 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
 
   drained(): void {
     if (this.output.pendingBytes === 0) this.#stuckSinceMs = 0;
-    else this.#stuckSinceMs = this.#server.clockMs();
+    // Output that was not flushed yet is nobody's fault: the deadline begins with the flush that does not finish.
+    else if (this.#stuckSinceMs !== 0) this.#stuckSinceMs = this.#server.clockMs();
     this.#checkCaughtUp();
   }
 
@@ -232,21 +235,20 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     if (this.isClosed) return false;
     const output = this.output;
     output.reserve(count);
-    if (output.sealedBytes > EARLY_FLUSH_BYTES) {
+    const { maxPendingBytes } = this.#server.options;
+    if (output.sealedBytes > EARLY_FLUSH_BYTES || output.sealedBytes > maxPendingBytes) {
       this.#socket.flush();
       if (this.isClosed) return false;
       const pending = output.pendingBytes;
-      if (pending > CONGESTION_HIGH_BYTES) {
-        if (pending > this.#server.options.maxPendingBytes) {
-          this.#server.slowConsumer(
-            this,
-            "Slow Consumer (Pending Bytes)",
-            `Slow Consumer Detected: MaxPending of ${this.#server.options.maxPendingBytes} Exceeded`,
-          );
-          return false;
-        }
-        if (!this.#frozen) this.#server.router.congested = this;
+      if (pending > maxPendingBytes) {
+        this.#server.slowConsumer(
+          this,
+          "Slow Consumer (Pending Bytes)",
+          `Slow Consumer Detected: MaxPending of ${maxPendingBytes} Exceeded`,
+        );
+        return false;
       }
+      if (pending > CONGESTION_HIGH_BYTES && !this.#frozen) this.#server.router.congested = this;
       output.reserve(count);
     }
     return true;
@@ -296,9 +298,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const room = headLength + tailEnd - tailStart;
     if (output.length + room > output.buffer.length && !this.makeRoom(room)) return false;
     const buffer = output.buffer;
-    let at = output.length;
-    for (let i = 0; i < headLength; i++) buffer[at + i] = head[i]!;
-    at += headLength;
+    const at = copyRange(buffer, output.length, head, 0, headLength);
     // `[reply ]size CRLF payload CRLF` reads the same in PUB and in MSG: one contiguous copy.
     output.length = copyRange(buffer, at, parser.buffer, tailStart, tailEnd);
     this.delivered(subscription, parser.payloadEnd - parser.payloadStart);
@@ -325,7 +325,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
       buffer[at++] = 32;
     }
     if (withHeaders) {
-      at = writeDecimal(buffer, at, headerSize);
+      at = copyRange(buffer, at, source, parser.headerSizeStart, parser.headerSizeEnd);
       buffer[at++] = 32;
     }
     // Sizes are echoed as written, unless headers are cut off.
@@ -338,7 +338,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     return true;
   }
 
-  /** An HMSG that is nothing but a status header. */
+  /** An HMSG that is nothing but a status header. It does not count against UNSUB's maximum (reference 2.9.10). */
   deliverStatus(subscription: Subscription, entry: SubjectEntry, header: Uint8Array): void {
     const text = `HMSG ${entry.subject} ${subscription.sidText} ${header.length} ${header.length}\r\n`;
     const line = new Uint8Array(text.length + header.length + 2);
@@ -347,7 +347,6 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     line[line.length - 2] = 13;
     line[line.length - 1] = 10;
     this.write(line);
-    this.delivered(subscription, header.length);
   }
 
   // Operations ---------------------------------------------------------------------------------------------------------
@@ -370,10 +369,9 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.inBytes += size;
     router.statistics.inMessages++;
     router.statistics.inBytes += size;
-    if (parser.headerSize >= 0 && !this.headers) return this.close("Protocol Violation");
     if (server.log.traceEnabled) this.#tracePublish(parser);
-    if (this.#lineRefused !== "") return this.#error(this.#lineRefused);
     if (this.pedantic && (entry.wildcard || !entry.publishable)) this.#error(NATS_ERROR.invalidPublishSubject);
+    if (this.#lineRefused !== "") return this.#error(this.#lineRefused);
     if (this.verbose) this.write(OK_LINE);
     const reached = router.publish(this, parser, entry);
     if (reached === 0 && this.noResponders && parser.replyEnd > parser.replyStart && !this.isClosed) {
@@ -399,12 +397,13 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.pedantic = options.pedantic ?? this.pedantic;
     this.echo = options.echo ?? this.echo;
     this.headers = options.headers ?? this.headers;
+    this.#parser.headersAllowed = this.headers;
     this.noResponders = options.no_responders ?? this.noResponders;
     this.protocol = options.protocol ?? this.protocol;
     this.name = options.name ?? this.name;
     this.lang = options.lang ?? this.lang;
     this.version = options.version ?? this.version;
-    if (options.account !== undefined && options.account !== "") {
+    if ((options.account !== undefined && options.account !== "") || options.new_account === true) {
       return this.close("Authentication Failure", NATS_ERROR.authorization);
     }
     if (this.protocol !== 0 && this.protocol !== 1) {
@@ -432,15 +431,16 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const sidText = byteString(buffer, sidStart, sidEnd);
     const { options, router, log } = this.#server;
     if (log.traceEnabled) this.#trace("<<-", `SUB ${subject} ${queue === "" ? "" : queue + " "}${sidText}`);
-    if (!isSubscriptionSubject(subject)) return this.#error(NATS_ERROR.invalidSubject);
+    // The order of the checks is the reference's: a sid in use hides an invalid subject, but not the limit.
     if (queue === "_sys_") return this.#error(subscriptionQueueViolation(subject, queue));
     if (options.maxSubscriptionTokens > 0 && tokenCount(subject) > options.maxSubscriptionTokens) {
       return this.#error(tooManyTokensViolation(subject));
     }
+    if (options.maxSubscriptions > 0 && this.subscriptions.size >= options.maxSubscriptions) {
+      return this.#error(NATS_ERROR.maxSubscriptions);
+    }
     if (!this.subscriptions.has(sidText)) {
-      if (options.maxSubscriptions > 0 && this.subscriptions.size >= options.maxSubscriptions) {
-        return this.#error(NATS_ERROR.maxSubscriptions);
-      }
+      if (!isSubscriptionSubject(subject)) return this.#error(NATS_ERROR.invalidSubject);
       const subscription = new Subscription(this, null, subject, queue, buffer.slice(sidStart, sidEnd), sidText);
       this.subscriptions.set(sidText, subscription);
       router.add(subscription);
@@ -467,19 +467,22 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   pong(): void {
     this.#pingsOut = 0;
     if (this.#pingSentMs > 0) {
-      this.rttMs = this.#server.clockMs() - this.#pingSentMs;
+      this.#rttAtMs = this.#server.clockMs();
+      this.rttMs = this.#rttAtMs - this.#pingSentMs;
       this.#pingSentMs = 0;
     }
     if (this.#server.log.traceEnabled) this.#trace("<<-", "PONG");
   }
 
   info(buffer: Uint8Array, start: number, end: number): void {
+    let value: unknown;
     try {
-      JSON.parse(utf8.decode(buffer.subarray(start, end)));
+      value = JSON.parse(utf8.decode(buffer.subarray(start, end)));
     } catch {
-      // Not JSON: the reference closes without a text.
-      this.close("Protocol Violation");
+      // Not JSON; treated below as any other value that is no object.
+      value = undefined;
     }
+    if (typeof value !== "object" || Array.isArray(value)) this.close("Protocol Violation");
   }
 
   failed(failure: ParseFailure): void {
@@ -498,10 +501,14 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   // Timers -------------------------------------------------------------------------------------------------------------
 
   schedulePing(periodMs: number): void {
-    const limited = Math.min(periodMs, this.#server.options.pingIntervalMs);
+    const server = this.#server;
+    const limited = Math.min(periodMs, server.options.pingIntervalMs);
+    const nowMs = server.clockMs();
+    // An idle wheel stands still; brought up to date while it is empty it skips the idle time instead of walking through it.
+    if (server.wheel.count === 0) server.wheel.advance(nowMs);
     // Jitter: after a mass reconnect all clients would be pinged in step (trap 47).
-    this.#server.wheel.arm(this, this.#server.clockMs() + limited * (1 + Math.random() * PING_JITTER));
-    this.#server.wake();
+    server.wheel.arm(this, nowMs + limited * (1 + Math.random() * PING_JITTER));
+    server.wake();
   }
 
   override fire(): void {
@@ -509,8 +516,9 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const { options } = this.#server;
     const nowMs = this.#server.clockMs();
     const quietMs = nowMs - this.lastActivityMs;
-    // A busy connection needs no probe; but the very first one gives the round trip time.
-    if (this.rttMs > 0 && this.#pingsOut === 0 && quietMs < options.pingIntervalMs) {
+    // A busy connection needs no probe; but the very first one gives the round trip time, and it is renewed once an hour.
+    const rttKnown = this.rttMs > 0 && nowMs - this.#rttAtMs < RTT_RENEWAL_MS;
+    if (rttKnown && this.#pingsOut === 0 && quietMs < options.pingIntervalMs) {
       return this.schedulePing(options.pingIntervalMs - quietMs);
     }
     if (this.#pingsOut + 1 > options.pingMax) return this.close("Stale Connection", NATS_ERROR.staleConnection);
@@ -568,7 +576,10 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const reply = byteString(parser.buffer, parser.replyStart, parser.replyEnd);
     const headers = parser.headerSize >= 0 ? ` ${parser.headerSize}` : "";
     const size = byteString(parser.buffer, parser.sizeStart, parser.sizeEnd);
-    this.#trace("<<-", `${headers === "" ? "PUB" : "HPUB"} ${subject}${reply === "" ? "" : " " + reply}${headers} ${size}`);
+    this.#trace(
+      "<<-",
+      `${headers === "" ? "PUB" : "HPUB"} ${subject}${reply === "" ? "" : " " + reply}${headers} ${size}`,
+    );
     const limit = this.#server.options.maxTracedMessageBytes;
     const end = limit > 0 ? Math.min(parser.payloadEnd, parser.payloadStart + limit) : parser.payloadEnd;
     const cut = end < parser.payloadEnd ? "..." : "";
@@ -594,7 +605,8 @@ function reservedNames(parser: NatsParser, entry: SubjectEntry): string {
 function redacted(options: ConnectOptions | undefined): string {
   if (options === undefined) return "[malformed]";
   const shown: Record<string, unknown> = { ...options };
-  for (const secret of ["pass", "auth_token", "sig", "jwt"]) if (shown[secret] !== undefined) shown[secret] = "[REDACTED]";
+  for (const secret of ["pass", "auth_token", "sig", "jwt"]) {
+    if (shown[secret] !== undefined) shown[secret] = "[REDACTED]";
+  }
   return JSON.stringify(shown);
 }
-

@@ -2,6 +2,7 @@
  * The embedded core NATS server: listens, owns the connections, and turns the loop. One turn is: all reads that are ready,
  * then once the streaming layer's work (`onTurn`), then one flush of every connection that has output (runtime.md 1.4).
  */
+import { formatDuration } from "../base/duration.ts";
 import { TimerWheel } from "../base/timer_wheel.ts";
 import type { LogView } from "../log/types.ts";
 import type { Listener, Runtime, Socket, SocketHandler, TimerHandle } from "../runtime/types.ts";
@@ -188,7 +189,10 @@ export class NatsServer {
   /** Watches a connection whose socket refuses output: a flush may take `writeDeadlineMs` (nats-server.md 3.10). */
   watchWrites(connection: Connection): void {
     this.#writeWatch.add(connection);
-    this.#writeTimer ??= this.#runtime.scheduler.after(Math.max(10, this.options.writeDeadlineMs / 4), this.#checkWrites);
+    this.#writeTimer ??= this.#runtime.scheduler.after(
+      Math.max(10, this.options.writeDeadlineMs / 4),
+      this.#checkWrites,
+    );
   }
 
   readonly #checkWrites = (): void => {
@@ -201,17 +205,21 @@ export class NatsServer {
         this.#writeWatch.delete(connection);
       } else if (stuckMs > this.options.writeDeadlineMs) {
         this.#writeWatch.delete(connection);
-        const { chunks, pendingBytes } = connection.output;
-        const deadline = `${this.options.writeDeadlineMs / 1000}s`;
+        const { chunks, length, pendingBytes } = connection.output;
+        const count = chunks.length + (length > 0 ? 1 : 0);
+        const deadline = formatDuration(this.options.writeDeadlineMs);
         this.slowConsumer(
           connection,
           "Slow Consumer (Write Deadline)",
-          `Slow Consumer Detected: WriteDeadline of ${deadline} exceeded with ${chunks.length} chunks of ${pendingBytes} total bytes.`,
+          `Slow Consumer Detected: WriteDeadline of ${deadline} exceeded with ${count} chunks of ${pendingBytes} total bytes.`,
         );
       }
     }
     if (this.#writeWatch.size > 0) {
-      this.#writeTimer = this.#runtime.scheduler.after(Math.max(10, this.options.writeDeadlineMs / 4), this.#checkWrites);
+      this.#writeTimer = this.#runtime.scheduler.after(
+        Math.max(10, this.options.writeDeadlineMs / 4),
+        this.#checkWrites,
+      );
     }
   };
 

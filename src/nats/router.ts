@@ -17,6 +17,9 @@ export const INTERNAL_QUEUE_BYTES_MAX = 16_777_216;
 export const CONGESTION_HIGH_BYTES = 1_048_576;
 export const CONGESTION_LOW_BYTES = 262_144;
 
+/** What a queued message counts beside its bytes: messages without payload are not for free. */
+const QUEUED_OVERHEAD_BYTES = 64;
+
 const EMPTY = new Uint8Array(0);
 const CR = 13;
 const LF = 10;
@@ -186,7 +189,9 @@ export class Router implements Bus {
           this.#hand(subscription.receiver!, publisher, parser);
           return true;
         }
-        if ((connection !== publisher || publisher.echo) && connection.deliver(subscription, group.heads[index]!, parser)) {
+        if (
+          (connection !== publisher || publisher.echo) && connection.deliver(subscription, group.heads[index]!, parser)
+        ) {
           return true;
         }
       }
@@ -282,25 +287,28 @@ export class Router implements Bus {
   ): number {
     const plain = entry.plain;
     let reached = 0;
+    let receivers = 0;
     for (let i = 0; i < plain.length; i++) {
       const subscription = plain[i]!;
       if (subscription.closed) continue;
       const connection = subscription.connection;
-      if (connection === null) reached += this.#enqueue(entry, reply, head, start, end, tail, tailLength);
-      else if (writeFrame(connection, subscription, entry.heads[i]!, reply, head, start, end, tail, tailLength)) reached++;
+      if (connection === null) receivers++;
+      else if (writeFrame(connection, subscription, entry.heads[i]!, reply, head, start, end, tail, tailLength)) {
+        reached++;
+      }
     }
+    // Queued once for all of them: `runQueue` hands it to every receiver of the subject.
+    if (receivers > 0 && this.#enqueue(entry, reply, head, start, end, tail, tailLength)) reached += receivers;
     for (const group of entry.groups) {
       const count = group.members.length;
       let index = (Math.random() * count) | 0;
       for (let tries = 0; tries < count; tries++) {
         const subscription = group.members[index]!;
         const connection = subscription.connection;
-        if (!subscription.closed) {
-          if (connection === null) {
-            reached += this.#enqueue(entry, reply, head, start, end, tail, tailLength);
-            break;
-          }
-          if (writeFrame(connection, subscription, group.heads[index]!, reply, head, start, end, tail, tailLength)) {
+        // Internal receivers are never members of a group: `subscribe` takes no queue.
+        if (!subscription.closed && connection !== null) {
+          const frame = group.heads[index]!;
+          if (writeFrame(connection, subscription, frame, reply, head, start, end, tail, tailLength)) {
             reached++;
             break;
           }
@@ -319,21 +327,21 @@ export class Router implements Bus {
     end: number,
     tail: Uint8Array,
     tailLength: number,
-  ): number {
+  ): boolean {
     const replyLength = reply.length > 0 ? reply.length - 1 : 0;
     const size = replyLength + end - start + tailLength;
-    if (this.#queuedBytes + size > INTERNAL_QUEUE_BYTES_MAX) {
+    if (this.#queuedBytes + size + QUEUED_OVERHEAD_BYTES > INTERNAL_QUEUE_BYTES_MAX) {
       this.statistics.internalDropped++;
-      return 0;
+      return false;
     }
     const bytes = new Uint8Array(size);
     let at = copyRange(bytes, 0, reply, 0, replyLength);
     at = copyRange(bytes, at, head, start, end);
     copyRange(bytes, at, tail, 0, tailLength);
     this.#queue.push({ entry, bytes, replyLength });
-    this.#queuedBytes += size;
+    this.#queuedBytes += size + QUEUED_OVERHEAD_BYTES;
     this.#requestTurn();
-    return 1;
+    return true;
   }
 
   /** Hands out what internal senders queued for internal receivers. Called once per turn, outside of any delivery. */

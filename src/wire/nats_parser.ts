@@ -63,8 +63,6 @@ const CR = 13;
 const LF = 10;
 const SPACE = 32;
 const TAB = 9;
-/** Room for the longest operation name and its separators in front of the arguments of an unfinished line. */
-const OPERATION_ROOM = 16;
 /** A pending buffer above this size is given up once its message is done. */
 const PENDING_KEEP_BYTES = 65_536;
 const PENDING_FIRST_BYTES = 512;
@@ -73,11 +71,30 @@ const TOKEN_COUNT_MAX = 5;
 const TOKEN_STARTS = new Int32Array(TOKEN_COUNT_MAX);
 const TOKEN_ENDS = new Int32Array(TOKEN_COUNT_MAX);
 
-/** Names an unfinished line may be the beginning of. */
-const OPERATION_NAMES = ["CONNECT", "PUB", "HPUB", "SUB", "UNSUB", "PING", "PONG", "+OK", "-ERR", "INFO"];
+/** No client may send a line that begins so. */
+const OPERATION_NONE = 0;
+/** The line ends inside of a name. */
+const OPERATION_PARTIAL = -1;
+// These ignore everything up to the LF, also without a space: `PINGxyz` is a PING.
+const OPERATION_PING = 1;
+const OPERATION_PONG = 2;
+const OPERATION_OK = 3;
+// These may be followed by their argument at once: `CONNECT{...}`.
+const OPERATION_CONNECT = 4;
+const OPERATION_INFO = 5;
+// These must be followed by a separator.
+const OPERATION_PUB = 6;
+const OPERATION_HPUB = 7;
+const OPERATION_SUB = 8;
+const OPERATION_UNSUB = 9;
+const OPERATION_ERR = 10;
+/** The names, by operation. None is the beginning of another one. */
+const OPERATION_NAMES = ["", "PING", "PONG", "+OK", "CONNECT", "INFO", "PUB", "HPUB", "SUB", "UNSUB", "-ERR"];
 
 export class NatsParser {
   readonly limits: ParserLimits;
+  /** Set by CONNECT: without it a HPUB is refused at its control line (3.5). */
+  headersAllowed = false;
   readonly #operations: NatsOperations;
 
   // The frame handed to `publish`.
@@ -92,6 +109,9 @@ export class NatsParser {
   sizeEnd = 0;
   /** Size of the header block, -1 for PUB. */
   headerSize = -1;
+  /** That size as written, for HPUB only. */
+  headerSizeStart = 0;
+  headerSizeEnd = 0;
   payloadStart = 0;
   /** Without the final CRLF. */
   payloadEnd = 0;
@@ -162,7 +182,13 @@ export class NatsParser {
         const take = Math.min(this.#needed - this.#pendingLength, chunk.length - at);
         this.#append(chunk, at, at + take);
         at += take;
-        if (this.#pendingLength < this.#needed) return -1;
+        if (this.#pendingLength < this.#needed) {
+          // The first byte behind the payload is here and wrong: whoever sent it may be waiting for the answer.
+          if (this.#pendingLength === this.#needed - 1 && this.#pending[this.#needed - 2] !== CR) {
+            this.#fail(PARSE_UNKNOWN_OPERATION);
+          }
+          return -1;
+        }
       }
       const length = this.#pendingLength;
       this.#needed = 0;
@@ -197,15 +223,30 @@ export class NatsParser {
     if (this.#needed > 0) return;
     const pending = this.#pending;
     const length = this.#pendingLength;
-    if (!couldBecomeOperation(pending, length)) return this.#fail(PARSE_UNKNOWN_OPERATION);
-    if (length <= this.limits.maxControlLine) return;
-    let argument = 0;
-    while (argument < length && pending[argument]! > SPACE && pending[argument] !== 123) argument++;
-    while (argument < length && isSeparator(pending[argument]!)) argument++;
-    const trailing = pending[length - 1] === CR ? 1 : 0;
-    if (length - trailing - argument > this.limits.maxControlLine || argument > OPERATION_ROOM + this.limits.maxControlLine) {
-      this.#fail(PARSE_CONTROL_LINE);
+    const operation = operationAt(pending, 0, length);
+    if (operation === OPERATION_PARTIAL) return;
+    if (operation === OPERATION_NONE) return this.#fail(PARSE_UNKNOWN_OPERATION);
+    const nameEnd = OPERATION_NAMES[operation]!.length;
+    if (operation <= OPERATION_OK) {
+      // What is ignored need not be kept.
+      this.#pendingLength = nameEnd;
+      return;
     }
+    // One separator says as much as many, and only the arguments are limited.
+    const argument = skipSeparators(pending, nameEnd, length);
+    const surplus = argument - nameEnd - 1;
+    if (surplus > 0) {
+      pending.copyWithin(nameEnd + 1, argument, length);
+      this.#pendingLength = length - surplus;
+    }
+    const trailing = argument < length && pending[this.#pendingLength - 1] === CR ? 1 : 0;
+    if (length - trailing - argument > this.limits.maxControlLine) this.#fail(PARSE_CONTROL_LINE);
+  }
+
+  /** The message at `at` is not complete: says how much it takes, unless its end is wrong already. */
+  #await(buffer: Uint8Array, at: number, payloadEnd: number, end: number): void {
+    if (payloadEnd < end && buffer[payloadEnd] !== CR) this.#fail(PARSE_UNKNOWN_OPERATION);
+    else this.#needed = payloadEnd + 2 - at;
   }
 
   #fail(failure: ParseFailure): void {
@@ -229,7 +270,7 @@ export class NatsParser {
             const payloadStart = at + lineLength;
             const payloadEnd = payloadStart + this.#lineSize;
             if (payloadEnd + 2 > end) {
-              this.#needed = payloadEnd + 2 - at;
+              this.#await(buffer, at, payloadEnd, end);
               return at;
             }
             if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
@@ -304,7 +345,7 @@ export class NatsParser {
     const payloadStart = p + 2;
     const payloadEnd = payloadStart + size;
     if (payloadEnd + 2 > end) {
-      this.#needed = payloadEnd + 2 - at;
+      this.#await(buffer, at, payloadEnd, end);
       return -1;
     }
     if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
@@ -345,45 +386,43 @@ export class NatsParser {
     if (lineFeed < 0 || lineFeed >= end) return -1;
     let lineEnd = lineFeed;
     if (lineEnd > at && buffer[lineEnd - 1] === CR) lineEnd--;
+    const operation = operationAt(buffer, at, lineEnd);
+    switch (operation) {
+      case OPERATION_PING:
+        this.#operations.ping();
+        return lineFeed + 1;
+      case OPERATION_PONG:
+        this.#operations.pong();
+        return lineFeed + 1;
+      case OPERATION_OK:
+        return lineFeed + 1;
+      case OPERATION_NONE:
+      case OPERATION_PARTIAL:
+        return this.#refuse(PARSE_UNKNOWN_OPERATION);
+    }
+    const nameEnd = at + OPERATION_NAMES[operation]!.length;
+    const argument = skipSeparators(buffer, nameEnd, lineEnd);
+    if (argument === nameEnd && operation >= OPERATION_PUB) return this.#refuse(PARSE_UNKNOWN_OPERATION);
+    if (lineEnd - argument > this.limits.maxControlLine) return this.#refuse(PARSE_CONTROL_LINE);
     // A CR inside a line is refused: the reference handles it inconsistently (3.1).
-    for (let i = at; i < lineEnd; i++) if (buffer[i] === CR) return this.#refuse(PARSE_UNKNOWN_OPERATION);
-
-    let nameEnd = at;
-    while (nameEnd < lineEnd && !isSeparator(buffer[nameEnd]!) && buffer[nameEnd] !== 123) nameEnd++;
-    let argument = nameEnd;
-    while (argument < lineEnd && isSeparator(buffer[argument]!)) argument++;
-    const spaced = argument > nameEnd;
-    const operation = operationOf(buffer, at, nameEnd);
-    // These ignore everything up to the LF, also without a space: `PINGxyz` is a PING.
-    if (startsWithName(buffer, at, lineEnd, "PING")) {
-      this.#operations.ping();
-      return lineFeed + 1;
-    }
-    if (startsWithName(buffer, at, lineEnd, "PONG")) {
-      this.#operations.pong();
-      return lineFeed + 1;
-    }
-    if (startsWithName(buffer, at, lineEnd, "+OK")) return lineFeed + 1;
+    for (let i = argument; i < lineEnd; i++) if (buffer[i] === CR) return this.#refuse(PARSE_UNKNOWN_OPERATION);
     let argumentEnd = lineEnd;
     while (argumentEnd > argument && isSeparator(buffer[argumentEnd - 1]!)) argumentEnd--;
-    if (operation === "") return this.#refuse(PARSE_UNKNOWN_OPERATION);
-    if (lineEnd - argument > this.limits.maxControlLine) return this.#refuse(PARSE_CONTROL_LINE);
     switch (operation) {
-      case "CONNECT":
+      case OPERATION_CONNECT:
         this.#operations.connect(buffer, argument, argumentEnd);
         return lineFeed + 1;
-      case "INFO":
+      case OPERATION_INFO:
         this.#operations.info(buffer, argument, argumentEnd);
         return lineFeed + 1;
-      case "-ERR":
+      case OPERATION_ERR:
         return this.#refuse(PARSE_SILENT);
     }
-    if (!spaced) return this.#refuse(PARSE_UNKNOWN_OPERATION);
     const count = this.#tokenize(buffer, argument, argumentEnd);
     const starts = TOKEN_STARTS;
     const ends = TOKEN_ENDS;
     switch (operation) {
-      case "SUB": {
+      case OPERATION_SUB: {
         if (count !== 2 && count !== 3) return this.#refuse(PARSE_SILENT);
         const sid = count - 1;
         const queueStart = count === 3 ? starts[1]! : 0;
@@ -391,17 +430,17 @@ export class NatsParser {
         this.#operations.subscribe(buffer, starts[0]!, ends[0]!, queueStart, queueEnd, starts[sid]!, ends[sid]!);
         return lineFeed + 1;
       }
-      case "UNSUB": {
+      case OPERATION_UNSUB: {
         if (count !== 1 && count !== 2) return this.#refuse(PARSE_SILENT);
         const max = count === 2 ? Math.max(0, parseSize(buffer, starts[1]!, ends[1]!)) : 0;
         this.#operations.unsubscribe(buffer, starts[0]!, ends[0]!, max);
         return lineFeed + 1;
       }
-      case "PUB":
+      case OPERATION_PUB:
         if (count !== 2 && count !== 3) return this.#refuse(PARSE_SILENT);
         return this.#publishSlow(buffer, at, lineFeed + 1, end, count, -1);
-      case "HPUB":
-        if (count !== 3 && count !== 4) return this.#refuse(PARSE_SILENT);
+      case OPERATION_HPUB:
+        if (!this.headersAllowed || (count !== 3 && count !== 4)) return this.#refuse(PARSE_SILENT);
         return this.#publishSlow(buffer, at, lineFeed + 1, end, count, count - 2);
     }
     return this.#refuse(PARSE_UNKNOWN_OPERATION);
@@ -423,7 +462,7 @@ export class NatsParser {
     if (size > this.limits.maxPayload) return this.#refuse(PARSE_MAX_PAYLOAD);
     const payloadEnd = payloadStart + size;
     if (payloadEnd + 2 > end) {
-      this.#needed = payloadEnd + 2 - at;
+      this.#await(buffer, at, payloadEnd, end);
       return -1;
     }
     if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) return this.#refuse(PARSE_UNKNOWN_OPERATION);
@@ -436,6 +475,10 @@ export class NatsParser {
     this.sizeStart = starts[count - 1]!;
     this.sizeEnd = ends[count - 1]!;
     this.headerSize = headerSize;
+    if (headerToken >= 0) {
+      this.headerSizeStart = starts[headerToken]!;
+      this.headerSizeEnd = ends[headerToken]!;
+    }
     this.payloadStart = payloadStart;
     this.payloadEnd = payloadEnd;
     this.canonical = false;
@@ -485,29 +528,26 @@ function parseSize(buffer: Uint8Array, start: number, end: number): number {
   return value;
 }
 
-function startsWithName(buffer: Uint8Array, start: number, end: number, name: string): boolean {
-  if (end - start < name.length) return false;
-  for (let i = 0; i < name.length; i++) {
-    const byte = buffer[start + i]!;
-    const upper = byte >= 97 && byte <= 122 ? byte - 32 : byte;
-    if (upper !== name.charCodeAt(i)) return false;
-  }
-  return true;
+function skipSeparators(buffer: Uint8Array, at: number, end: number): number {
+  while (at < end && isSeparator(buffer[at]!)) at++;
+  return at;
 }
 
-/** The operation's name, or "" when there is none of that name. */
-function operationOf(buffer: Uint8Array, start: number, end: number): string {
-  for (const name of OPERATION_NAMES) {
-    if (end - start === name.length && startsWithName(buffer, start, end, name)) return name;
+/** The operation that the line `buffer[start, end)` is, or is the beginning of. */
+function operationAt(buffer: Uint8Array, start: number, end: number): number {
+  for (let operation = 1; operation < OPERATION_NAMES.length; operation++) {
+    const name = OPERATION_NAMES[operation]!;
+    const length = Math.min(name.length, end - start);
+    let i = 0;
+    while (i < length && upperOf(buffer[start + i]!) === name.charCodeAt(i)) i++;
+    if (i < length) continue;
+    if (length < name.length) return OPERATION_PARTIAL;
+    const behind = start + length;
+    return operation >= OPERATION_PUB && behind < end && !isSeparator(buffer[behind]!) ? OPERATION_NONE : operation;
   }
-  return "";
+  return OPERATION_NONE;
 }
 
-/** True when the first bytes of an unfinished line may still become an operation a client may send. */
-function couldBecomeOperation(buffer: Uint8Array, length: number): boolean {
-  for (const name of OPERATION_NAMES) {
-    const compare = Math.min(length, name.length);
-    if (startsWithName(buffer, 0, compare, name.slice(0, compare))) return true;
-  }
-  return false;
+function upperOf(byte: number): number {
+  return byte >= 97 && byte <= 122 ? byte - 32 : byte;
 }

@@ -27,16 +27,61 @@ export const NATS_ERROR = Object.freeze({
   maxSubscriptions: "maximum subscriptions exceeded",
 });
 
-/** Go's `%q` of a byte string, for the parts of errors that quote what the client sent. */
+const NAMED_ESCAPES: ReadonlyMap<number, string> = new Map([
+  [7, "\\a"],
+  [8, "\\b"],
+  [9, "\\t"],
+  [10, "\\n"],
+  [11, "\\v"],
+  [12, "\\f"],
+  [13, "\\r"],
+  [34, '\\"'],
+  [92, "\\\\"],
+]);
+const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u;
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Go's `%q` of a byte string, for the parts of errors that quote what the client sent: printable UTF-8 passes, other
+ * characters and bytes that are no UTF-8 are escaped.
+ */
 export function quoted(text: string): string {
   let out = '"';
-  for (let i = 0; i < text.length; i++) {
+  for (let i = 0; i < text.length;) {
     const unit = text.charCodeAt(i);
-    if (unit === 34 || unit === 92) out += "\\" + text[i];
-    else if (unit < 32 || unit === 127) out += "\\x" + unit.toString(16).padStart(2, "0");
-    else out += text[i];
+    const length = unit < 0x80 ? 1 : sequenceLength(text, i);
+    const bytes = text.slice(i, i + Math.max(1, length));
+    if (length === 0 || unit < 32 || unit === 34 || unit === 92 || unit === 127) {
+      out += NAMED_ESCAPES.get(unit) ?? "\\x" + hex(unit, 2);
+    } else if (length === 1) {
+      out += bytes;
+    } else {
+      const character = utf8.decode(bytesOf(bytes));
+      const point = character.codePointAt(0)!; // One character was decoded.
+      if (PRINTABLE.test(character)) out += bytes;
+      else out += point > 0xffff ? "\\U" + hex(point, 8) : "\\u" + hex(point, 4);
+    }
+    i += bytes.length;
   }
   return out + '"';
+}
+
+/** Bytes of the UTF-8 character at `at`; 0 when there is none. */
+function sequenceLength(text: string, at: number): number {
+  const lead = text.charCodeAt(at);
+  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
+  if (length === 0 || at + length > text.length) return 0;
+  try {
+    utf8.decode(bytesOf(text.slice(at, at + length)));
+  } catch {
+    // The decoder has no other way to say that the bytes are no UTF-8.
+    return 0;
+  }
+  return length;
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, "0");
 }
 
 export function publishReplyViolation(reply: string): string {

@@ -3,15 +3,20 @@
  * `installBulkCopy` in src/base/bytes.ts. Run with both runtimes.
  */
 import { Buffer } from "node:buffer";
+import { copyRange, installBulkCopy } from "../../src/base/bytes.ts";
 
 const source = new Uint8Array(65_536);
 const target = new Uint8Array(65_536);
 const bufferCopy = Buffer.prototype.copy;
 
+// Never the bulk copy: this shows the loop.
+installBulkCopy(() => {}, Infinity);
+
 const ways: Record<string, (length: number, at: number) => void> = {
   "set(subarray)": (length, at) => target.set(source.subarray(at, at + length), at + 7),
   "Buffer.copy": (length, at) => void bufferCopy.call(source as Buffer, target, at + 7, at, at + length),
-  "loop": (length, at) => {
+  "copyRange's loop": (length, at) => void copyRange(target, at + 7, source, at, at + length),
+  "plain loop": (length, at) => {
     for (let i = 0; i < length; i++) target[at + 7 + i] = source[at + i]!;
   },
 };

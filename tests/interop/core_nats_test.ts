@@ -29,6 +29,8 @@ for (const target of TARGETS) {
       server = await startServerProcess(target);
     }, { timeout });
     after(async () => {
+      // Undefined when it could not start, which has been reported.
+      if (server === undefined) return;
       await Promise.all(open.map((nc) => nc.close()));
       assert.equal(await server.stop(), 143, server.log);
     }, { timeout });

@@ -15,7 +15,7 @@ import { BunNetwork } from "./network.ts";
 const EMBEDDED_ROOTS = ["/$bunfs/", "B:/~BUN/", "B:\\~BUN\\"];
 
 /** Above this a native copy is faster than a loop (tests/bench/copy.ts). */
-const COPY_LOOP_MAX_BYTES = 16;
+const COPY_LOOP_MAX_BYTES = 48;
 
 /** Builds the runtime; one per process is enough, because it counts the sockets of the process. */
 export function createRuntime(): Runtime {

@@ -1,0 +1,220 @@
+/**
+ * Runs the streaming core the way src/server/driver.ts does, without bus, clock and promises: time is set by hand, what
+ * leaves goes to an outlet, and a flush ends when its ticket is completed. Unit tests and the simulation share it, so that
+ * both exercise the order in which a real driver carries out effects.
+ */
+import type { Store } from "../../src/store/types.ts";
+import type { StreamingCore } from "../../src/streaming/core.ts";
+import type { TurnGroup } from "../../src/streaming/context.ts";
+import type { StanSubscription } from "../../src/streaming/subscription.ts";
+import { encodeRedeliveryTail } from "../../src/wire/stan_hot.ts";
+
+/** The requests of clients, by the subject they travel on. */
+export type RequestKind = "connect" | "close" | "ping" | "publish" | "subscribe" | "unsubscribe" | "closeSubscription";
+
+/** Where things leave to. */
+export interface Outlet {
+  send(subject: string, payload: Uint8Array): void;
+  /** Sends an empty request; returns how many receivers it reached. */
+  request(subject: string, serial: number): number;
+  /** Called before the core learns that nobody listened. */
+  unanswerable?(serial: number): void;
+}
+
+/** A flush under way. Stands where a promise stands in production, because tests decide when it ends. */
+export class FlushTicket {
+  done = false;
+  #then: (() => void) | undefined;
+
+  whenDone(then: () => void): void {
+    if (this.done) then();
+    else this.#then = then;
+  }
+
+  complete(): void {
+    if (this.done) return;
+    this.done = true;
+    this.#then?.();
+  }
+}
+
+interface Listener {
+  readonly subscription: StanSubscription;
+  readonly incarnation: number;
+  readonly inbox: string;
+}
+
+interface GroupInFlight {
+  readonly group: TurnGroup;
+  waits: number;
+}
+
+/** Wall clock at monotonic 0 in tests: 2026-01-01, so that stamps have the size they have in life. */
+export const EPOCH_MS = 1_767_225_600_000;
+
+export class CoreDriver {
+  readonly core: StreamingCore;
+  readonly #store: Store;
+  readonly #outlet: Outlet;
+  readonly #listeners = new Map<string, Listener>();
+  readonly #inFlight: GroupInFlight[] = [];
+  /** Called when the core wants another turn. */
+  onTurnWanted: () => void = () => {};
+  /** Moved by the test. */
+  nowMs = 0;
+  /** Wall clock minus monotonic clock. */
+  wallOffsetMs = EPOCH_MS;
+  begun = false;
+
+  constructor(core: StreamingCore, store: Store, outlet: Outlet) {
+    this.core = core;
+    this.#store = store;
+    this.#outlet = outlet;
+  }
+
+  /** Wall clock in nanoseconds. */
+  get wallNs(): bigint {
+    return BigInt(Math.round((this.nowMs + this.wallOffsetMs) * 1000)) * 1000n;
+  }
+
+  get listenerCount(): number {
+    return this.#listeners.size;
+  }
+
+  get flushesInFlight(): number {
+    return this.#inFlight.length;
+  }
+
+  begin(): void {
+    if (this.begun) return;
+    this.begun = true;
+    const wall = this.wallNs;
+    this.core.setTime(this.nowMs, Number(wall >> 32n), Number(wall & 0xffff_ffffn));
+    this.onTurnWanted();
+  }
+
+  serve(kind: RequestKind, payload: Uint8Array, reply: string | undefined): void {
+    this.begin();
+    const address = reply === undefined ? undefined : { subject: reply };
+    const { core } = this;
+    // Offset on purpose: the core must not take a payload for a buffer of its own.
+    const buffer = new Uint8Array(payload.length + 6);
+    buffer.fill(0xee);
+    buffer.set(payload, 3);
+    const end = 3 + payload.length;
+    switch (kind) {
+      case "connect":
+        return core.connect(buffer, 3, end, address);
+      case "close":
+        return core.closeClient(buffer, 3, end, address);
+      case "ping":
+        return core.ping(buffer, 3, end, address);
+      case "publish":
+        core.publish(buffer, 3, end, address);
+        // Ranges must be copied before the call returns.
+        buffer.fill(0xdd);
+        return;
+      case "subscribe":
+        return core.subscribe(buffer, 3, end, address);
+      case "unsubscribe":
+        return core.unsubscribe(buffer, 3, end, address);
+      case "closeSubscription":
+        return core.closeSubscription(buffer, 3, end, address);
+    }
+  }
+
+  /** A message on an ack inbox. False: nobody listens there. */
+  ack(inbox: string, payload: Uint8Array): boolean {
+    const listener = this.#listeners.get(inbox);
+    if (listener === undefined) return false;
+    this.begin();
+    this.core.acknowledge(listener.subscription, listener.incarnation, payload, 0, payload.length);
+    return true;
+  }
+
+  answered(serial: number): void {
+    this.begin();
+    this.core.requestAnswered(serial);
+  }
+
+  drained(): void {
+    this.begin();
+    this.core.drained();
+  }
+
+  /** The end of a turn. */
+  turn(): void {
+    const { core } = this;
+    this.begin();
+    core.advance();
+    const group = core.endTurn();
+    if (group !== undefined) this.#flush(group);
+    this.#carryOut();
+    this.begun = false;
+    if (core.hasWork) this.onTurnWanted();
+  }
+
+  #flush(group: TurnGroup): void {
+    const waits: FlushTicket[] = [];
+    const wait = (flushed: unknown) => {
+      if (flushed instanceof FlushTicket && !flushed.done) waits.push(flushed);
+    };
+    for (const { store } of group.channels) {
+      wait(store.messages.flush());
+      wait(store.subscriptions.flush());
+    }
+    if (group.storeTouched) wait(this.#store.flush());
+    if (waits.length === 0 && this.#inFlight.length === 0) return this.core.groupDone(group);
+    const entry: GroupInFlight = { group, waits: waits.length };
+    this.#inFlight.push(entry);
+    for (const ticket of waits) {
+      ticket.whenDone(() => {
+        if (--entry.waits === 0) this.#finishGroups();
+      });
+    }
+  }
+
+  #finishGroups(): void {
+    this.begin();
+    while (this.#inFlight.length > 0 && this.#inFlight[0]!.waits === 0) {
+      this.core.groupDone(this.#inFlight.shift()!.group);
+      this.#carryOut();
+    }
+  }
+
+  #carryOut(): void {
+    const { core } = this;
+    const { effects } = core;
+    for (const subscription of effects.listen) {
+      if (!subscription.online || subscription.listener !== undefined) continue;
+      const { incarnation, record } = subscription;
+      const listener: Listener = { subscription, incarnation, inbox: record.ackInbox };
+      subscription.listener = listener;
+      this.#listeners.set(listener.inbox, listener);
+    }
+    const tail = new Uint8Array(16);
+    for (const list of effects.segments) {
+      for (let i = 0; i < list.count; i++) {
+        const count = list.redeliveries[i]!;
+        const tailLength = count === 0 ? 0 : encodeRedeliveryTail(tail, 0, count);
+        const start = list.starts[i]!;
+        const length = list.ends[i]! - start;
+        const payload = new Uint8Array(length + tailLength);
+        payload.set(list.buffers[i]!.subarray(start, start + length));
+        payload.set(tail.subarray(0, tailLength), length);
+        this.#outlet.send(list.addresses[i]!.subject, payload);
+      }
+    }
+    for (const listener of effects.unlisten) this.#listeners.delete((listener as Listener).inbox);
+    const unanswerable: number[] = [];
+    for (const { address, serial } of effects.requests) {
+      if (this.#outlet.request(address.subject, serial) === 0) unanswerable.push(serial);
+    }
+    core.effectsDone();
+    for (const serial of unanswerable) {
+      this.#outlet.unanswerable?.(serial);
+      core.requestUnanswerable(serial);
+    }
+    if (unanswerable.length > 0) this.onTurnWanted();
+  }
+}
