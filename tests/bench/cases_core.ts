@@ -76,7 +76,9 @@ class BlockPublisher {
   pump(): void {
     const ahead = this.#receivers.length === 0 ? Infinity : this.#slowest() * this.frameBytes + AHEAD_BYTES_MAX;
     const turnEnd = this.#sentBytes + TURN_BYTES;
-    const limit = Math.min(this.#targetBytes, ahead, turnEnd);
+    const wanted = Math.min(this.#targetBytes, ahead, turnEnd);
+    // Whole frames only: the answer to a server's PING may have to go out behind this piece.
+    const limit = wanted - (wanted % this.frameBytes);
     while (this.#sentBytes < limit && !this.#link.out.blocked) {
       const at = this.#sentBytes % this.#block.length;
       const piece = Math.min(this.#block.length - at, limit - this.#sentBytes);
@@ -85,7 +87,7 @@ class BlockPublisher {
     }
     if (this.#sentBytes >= this.#targetBytes) {
       if (this.#slowest() * this.frameBytes >= this.#targetBytes) this.#done();
-    } else if (this.#sentBytes >= turnEnd && !this.#pumping) {
+    } else if (turnEnd - this.#sentBytes < this.frameBytes && !this.#pumping) {
       this.#pumping = true;
       setImmediate(() => {
         this.#pumping = false;
