@@ -5,32 +5,62 @@
 import { hasWildcard } from "../base/subject.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** Subscriptions that stand at one place. */
+/**
+ * Subscriptions that stand at one place. Most places hold exactly one (an inbox), which costs no collection. Sets keep the
+ * order of arrival, and a connection that leaves with 100,000 subscriptions on one subject stays linear.
+ */
 class Leaf {
-  // Sets keep the order of arrival, and a connection that leaves with 100,000 subscriptions on one subject stays linear.
-  readonly plain = new Set<Subscription>();
-  readonly queues = new Map<string, Set<Subscription>>();
+  #only: Subscription | undefined = undefined;
+  #plain: Set<Subscription> | undefined = undefined;
+  #queues: Map<string, Set<Subscription>> | undefined = undefined;
 
   get empty(): boolean {
-    return this.plain.size === 0 && this.queues.size === 0;
+    return this.#only === undefined && this.#plain === undefined && this.#queues === undefined;
   }
 
   add(subscription: Subscription): void {
-    if (subscription.queue === "") {
-      this.plain.add(subscription);
-      return;
+    if (subscription.queue !== "") {
+      const queues = this.#queues ??= new Map();
+      const members = queues.get(subscription.queue);
+      if (members === undefined) queues.set(subscription.queue, new Set([subscription]));
+      else members.add(subscription);
+    } else if (this.#plain !== undefined) {
+      this.#plain.add(subscription);
+    } else if (this.#only === undefined) {
+      this.#only = subscription;
+    } else {
+      this.#plain = new Set([this.#only, subscription]);
+      this.#only = undefined;
     }
-    const members = this.queues.get(subscription.queue);
-    if (members === undefined) this.queues.set(subscription.queue, new Set([subscription]));
-    else members.add(subscription);
   }
 
   remove(subscription: Subscription): boolean {
-    if (subscription.queue === "") return this.plain.delete(subscription);
-    const members = this.queues.get(subscription.queue);
-    if (members === undefined || !members.delete(subscription)) return false;
-    if (members.size === 0) this.queues.delete(subscription.queue);
+    if (subscription.queue !== "") {
+      const members = this.#queues?.get(subscription.queue);
+      if (members === undefined || !members.delete(subscription)) return false;
+      if (members.size === 0) this.#queues!.delete(subscription.queue); // it holds members.
+      if (this.#queues!.size === 0) this.#queues = undefined;
+      return true;
+    }
+    if (this.#only === subscription) {
+      this.#only = undefined;
+      return true;
+    }
+    if (this.#plain === undefined || !this.#plain.delete(subscription)) return false;
+    if (this.#plain.size === 0) this.#plain = undefined;
     return true;
+  }
+
+  /** Adds what stands here to a result. */
+  collect(plain: Subscription[], groups: Map<string, Subscription[]>): void {
+    if (this.#only !== undefined) plain.push(this.#only);
+    if (this.#plain !== undefined) for (const subscription of this.#plain) plain.push(subscription);
+    if (this.#queues === undefined) return;
+    for (const [name, members] of this.#queues) {
+      const known = groups.get(name);
+      if (known === undefined) groups.set(name, [...members]);
+      else for (const member of members) known.push(member);
+    }
   }
 }
 
@@ -140,7 +170,7 @@ export class Sublist {
     const plain: Subscription[] = [];
     const groups = new Map<string, Subscription[]>();
     const leaf = this.#literals.get(subject);
-    if (leaf !== undefined) collect(leaf, plain, groups);
+    if (leaf !== undefined) leaf.collect(plain, groups);
     if (this.#wildcardCount > 0) matchBelow(this.#root, subject.split("."), 0, plain, groups);
     return { plain, groups: [...groups.values()] };
   }
@@ -154,20 +184,11 @@ function matchBelow(
   groups: Map<string, Subscription[]>,
 ): void {
   if (index === tokens.length) {
-    if (level.leaf !== null) collect(level.leaf, plain, groups);
+    if (level.leaf !== null) level.leaf.collect(plain, groups);
     return;
   }
-  if (level.rest !== null) collect(level.rest, plain, groups);
+  if (level.rest !== null) level.rest.collect(plain, groups);
   if (level.star !== null) matchBelow(level.star, tokens, index + 1, plain, groups);
   const below = level.literals.get(tokens[index]!);
   if (below !== undefined) matchBelow(below, tokens, index + 1, plain, groups);
-}
-
-function collect(leaf: Leaf, plain: Subscription[], groups: Map<string, Subscription[]>): void {
-  for (const subscription of leaf.plain) plain.push(subscription);
-  for (const [name, members] of leaf.queues) {
-    const known = groups.get(name);
-    if (known === undefined) groups.set(name, [...members]);
-    else for (const member of members) known.push(member);
-  }
 }

@@ -7,21 +7,22 @@
  */
 
 const CAPACITY_FIRST = 8;
-const SHIFT_FIRST = 29;
+/** What a table without entries has: one free slot for all of them, so that an idle subscription holds no array of its own. */
+const NO_SLOTS = new Float64Array(2);
 /** 2^32 divided by the golden ratio: neighbours land far apart and evenly. */
 const SPREAD = 0x9e3779b1;
 
 export class PendingTable {
   /** `sequence, expiry` pairs; sequence 0 = free. */
-  #slots: Float64Array = new Float64Array(CAPACITY_FIRST * 2);
-  #mask = CAPACITY_FIRST - 1;
-  #shift = SHIFT_FIRST;
+  #slots: Float64Array = NO_SLOTS;
+  #mask = 0;
+  #shift = 31;
   count = 0;
 
   /** Expiry of `sequence`, or -1 when it is not pending. 0 = recovered, not computed yet. */
   get(sequence: number): number {
     const slots = this.#slots;
-    let at = Math.imul(sequence, SPREAD) >>> this.#shift;
+    let at = (Math.imul(sequence, SPREAD) >>> this.#shift) & this.#mask;
     for (;;) {
       const found = slots[at * 2]!;
       if (found === sequence) return slots[at * 2 + 1]!;
@@ -35,9 +36,9 @@ export class PendingTable {
   }
 
   set(sequence: number, expiryMs: number): void {
-    if ((this.count + 1) * 2 > this.#mask + 1) this.#resize((this.#mask + 1) * 2);
+    if ((this.count + 1) * 2 > this.#mask + 1) this.#resize(Math.max(CAPACITY_FIRST, (this.#mask + 1) * 2));
     const slots = this.#slots;
-    let at = Math.imul(sequence, SPREAD) >>> this.#shift;
+    let at = (Math.imul(sequence, SPREAD) >>> this.#shift) & this.#mask;
     for (;;) {
       const found = slots[at * 2]!;
       if (found === sequence) break;
@@ -61,7 +62,7 @@ export class PendingTable {
     const slots = this.#slots;
     const mask = this.#mask;
     const shift = this.#shift;
-    let at = Math.imul(sequence, SPREAD) >>> shift;
+    let at = (Math.imul(sequence, SPREAD) >>> shift) & mask;
     for (;;) {
       const found = slots[at * 2]!;
       if (found === 0) return -1;
@@ -112,7 +113,10 @@ export class PendingTable {
 
   /** Gives memory of a past burst back. */
   shrink(): void {
-    if (this.count === 0 && this.#mask >= CAPACITY_FIRST * 8) this.#resize(CAPACITY_FIRST);
+    if (this.count > 0) return;
+    this.#slots = NO_SLOTS;
+    this.#mask = 0;
+    this.#shift = 31;
   }
 
   #resize(capacity: number): void {
@@ -124,7 +128,7 @@ export class PendingTable {
     for (let i = 0; i < old.length; i += 2) {
       const sequence = old[i]!;
       if (sequence === 0) continue;
-      let at = Math.imul(sequence, SPREAD) >>> this.#shift;
+      let at = (Math.imul(sequence, SPREAD) >>> this.#shift) & this.#mask;
       while (slots[at * 2] !== 0) at = (at + 1) & this.#mask;
       slots[at * 2] = sequence;
       slots[at * 2 + 1] = old[i + 1]!;
