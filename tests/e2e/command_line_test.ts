@@ -28,10 +28,11 @@ function logTexts(log: string): string[] {
 
 /** Waits until the file holds the text. The file system tells nobody in the same way everywhere, so this one looks again. */
 async function untilFileSays(path: string, text: string, program: TestProcess): Promise<string> {
-  for (;;) {
+  for (let waitedMs = 0;; waitedMs += 10) {
     const content = existsSync(path) ? readFileSync(path, "utf8") : "";
     if (content.includes(text)) return content;
     assert.ok(program.isRunning, `ended with ${program.exitStatus} before ${path} held "${text}": ${program.stderr}`);
+    assert.ok(waitedMs < 30_000, `${path} never held "${text}", but: ${content}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -42,10 +43,10 @@ const LIFE: readonly RegExp[] = [
   /^\[INF\] STREAM: ServerID: \w{22}$/,
   // The reference: `Go version: ...`.
   /^\[INF\] STREAM: Runtime: (deno|bun)\d+\.\d+\.\d+$/,
-  /^\[INF\] STREAM: Git commit: (\[not set\]|[0-9a-f]+)$/,
+  /^\[INF\] STREAM: Git commit: (\[not set\]|[0-9a-f]+(-dirty)?)$/,
   /^\[INF\] Starting nats-server$/,
   /^\[INF\] {3}Version: {2}2\.9\.24$/,
-  /^\[INF\] {3}Git: {6}(\[not set\]|[0-9a-f]+)$/,
+  /^\[INF\] {3}Git: {6}(\[not set\]|[0-9a-f]+(-dirty)?)$/,
   /^\[INF\] {3}Name: {5}N[A-Z2-7]{55}$/,
   /^\[INF\] {3}ID: {7}N[A-Z2-7]{55}$/,
   // The reference listens first and recovers then; here nobody gets in before streaming is ready.
@@ -251,6 +252,7 @@ for (const target of TARGETS) {
       const server = await startServerProcess(target, { args: ["-DV"] });
       const nc = await connect({ servers: `127.0.0.1:${server.port}`, user: "me", pass: "s3cret-pass" });
       nc.publish("seen", "hello");
+      await nc.flush();
       await nc.close();
       await server.stop();
       const traces = logTexts(server.log).filter((line) => /^\[(TRC|DBG)\]/.test(line));

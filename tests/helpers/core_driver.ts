@@ -65,6 +65,9 @@ export class CoreDriver {
   /** Wall clock minus monotonic clock. */
   wallOffsetMs = EPOCH_MS;
   begun = false;
+  /** Time of the core: that of the first event of its batch. */
+  coreNowMs = 0;
+  coreWallNs = 0n;
 
   constructor(core: StreamingCore, store: Store, outlet: Outlet) {
     this.core = core;
@@ -89,6 +92,8 @@ export class CoreDriver {
     if (this.begun) return;
     this.begun = true;
     const wall = this.wallNs;
+    this.coreNowMs = this.nowMs;
+    this.coreWallNs = wall;
     this.core.setTime(this.nowMs, Number(wall >> 32n), Number(wall & 0xffff_ffffn));
     this.onTurnWanted();
   }

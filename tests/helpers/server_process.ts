@@ -58,10 +58,7 @@ export async function targetCommand(target: TargetName): Promise<string[]> {
   }
 }
 
-/**
- * How a process ended, as a shell says it: its status, or 128 and the number of the signal that ended it. The two are not
- * told apart because one runtime reports the status 143 of a graceful end as the signal; the log shows which it was.
- */
+/** How a process ended, as a shell says it: its status, or 128 and the number of the signal that ended it. */
 export type ExitStatus = number;
 
 /** Said of a program that could not be started, as by a shell. */
@@ -96,7 +93,7 @@ export class TestProcess extends Waiter {
       this.notify();
     });
     // An aborted test run must not leave servers behind.
-    const killWithUs = () => child.kill("SIGKILL");
+    const killWithUs = () => this.signal("SIGKILL");
     process.once("exit", killWithUs);
     this.exit = new Promise((resolve) => {
       const ended = (code: number | null, signal: NodeJS.Signals | null) => {
@@ -143,8 +140,15 @@ export class TestProcess extends Waiter {
     throw new Error(`The process did not say ${String(text)} ${why}. It said:\n${this.stdout}${this.stderr}`);
   }
 
+  /** By pid: Deno's `ChildProcess.kill` makes every end that follows look like one by that signal. */
   signal(name: NodeJS.Signals): void {
-    this.child.kill(name);
+    if (!this.isRunning || this.pid === 0) return;
+    try {
+      process.kill(this.pid, name);
+    } catch (error) {
+      // It is gone, and its last output is on the way to us.
+      if ((error as { code?: string }).code !== "ESRCH") throw error;
+    }
   }
 
   /** Resident memory; undefined where the system has no /proc. */
@@ -162,8 +166,8 @@ export class TestProcess extends Waiter {
 
   /** Asks it to end and waits until it is gone; forces it after `graceMs`. */
   async stop(signal: NodeJS.Signals = "SIGTERM", graceMs = 10_000): Promise<ExitStatus> {
-    if (this.isRunning) this.child.kill(signal);
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), graceMs);
+    this.signal(signal);
+    const timer = setTimeout(() => this.signal("SIGKILL"), graceMs);
     const status = await this.exit;
     clearTimeout(timer);
     return status;
