@@ -73,8 +73,9 @@ async function run(runtime: Runtime, options: Options): Promise<void> {
   }
   server.onFailed = (error) => fail(error.message);
   try {
-    await server.start();
+    // Before clients can get in: a pid file that cannot be written must not end a server that is in use.
     if (options.pidFile !== "") runtime.files.writeText(options.pidFile, String(process.pid), 0o660);
+    await server.start();
   } catch (error) {
     if (error instanceof ServerError) fail(error.message);
     if (error instanceof RuntimeError) {

@@ -65,7 +65,18 @@ export interface FileSinkOptions {
   trouble(text: string): void;
 }
 
+/** What the operating system said, without the path that stands in front of it already. */
+const REASONS: Readonly<Record<string, string>> = {
+  NOT_FOUND: "no such file or directory",
+  PERMISSION_DENIED: "permission denied",
+  NO_SPACE: "no space left on device",
+};
+
 function reasonOf(error: unknown): string {
+  if (error instanceof Error && "code" in error) {
+    const known = REASONS[String(error.code)];
+    if (known !== undefined) return known;
+  }
   return error instanceof Error ? error.message : String(error);
 }
 
