@@ -9,7 +9,7 @@ interface Check {
   readonly args: readonly string[];
 }
 
-const TYPE_CHECK: Check = { name: "types", args: ["check", "mod.ts", "src", "tests", "scripts"] };
+const TYPE_CHECK: Check = { name: "types", args: ["check", "--quiet", "mod.ts", "src", "tests", "scripts"] };
 
 const CHECKS: readonly Check[] = [
   { name: "format", args: ["fmt", "--check"] },

@@ -11,18 +11,18 @@ const INPUTS = ["src", "proto", "package.json", "bun.lock", "compile.sh"];
 
 /**
  * Path of an executable built from the sources as they are. STANCHION_EXECUTABLE names another one to test, a
- * downloaded release for example; it is taken as it is.
+ * downloaded release for example; it is taken as it is. A caller that has found Bun already passes its path.
  */
-export async function ensureExecutable(): Promise<string> {
+export async function ensureExecutable(bunPath?: string): Promise<string> {
   const given = process.env["STANCHION_EXECUTABLE"];
   if (given !== undefined && given !== "") return given;
   const path = join(ROOT, "dist", process.platform === "win32" ? "stanchion.exe" : "stanchion");
   const newest = Math.max(...INPUTS.map((input) => newestChangeMs(join(ROOT, input))));
   if (newest < changeMs(path)) return path;
 
-  const bun = await findTool("bun");
+  const compiler = bunPath ?? (await findTool("bun")).path;
   console.log("building dist/stanchion");
-  const result = await runProcess("sh", [join(ROOT, "compile.sh")], { cwd: ROOT, env: { STANCHION_BUN: bun.path } });
+  const result = await runProcess("sh", [join(ROOT, "compile.sh")], { cwd: ROOT, env: { STANCHION_BUN: compiler } });
   if (result.code !== 0) throw new Error(`compile.sh failed:\n${result.trouble || lastLines(result.output, 20)}`);
   return path;
 }

@@ -25,7 +25,7 @@ export interface ProcessOptions {
 }
 
 /** Bound of one run if the caller names none. */
-export const PROCESS_TIME_MS_MAX = 10 * 60_000;
+export const PROCESS_TIME_MS_MAX = 5 * 60_000;
 
 /** Runs a program to its end. Never rejects: a program that cannot be started is a result like any other. */
 export function runProcess(

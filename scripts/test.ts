@@ -66,7 +66,9 @@ export async function runTests(selection: TestSelection, tools: readonly Tool[])
   const env: Record<string, string> = {};
   // Tests that start the other runtime need its path: it may be neither on PATH nor the one that runs them.
   for (const tool of tools) env[`STANCHION_${tool.name.toUpperCase()}`] = tool.path;
-  if (selection.suites.some((suite) => suite.needsExecutable)) env["STANCHION_EXECUTABLE"] = await ensureExecutable();
+  if (selection.suites.some((suite) => suite.needsExecutable)) {
+    env["STANCHION_EXECUTABLE"] = await ensureExecutable(env["STANCHION_BUN"]);
+  }
   for (const runtime of selection.runtimes) {
     const tool = tools.find((tool) => tool.name === runtime);
     if (tool === undefined) continue;

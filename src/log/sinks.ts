@@ -65,18 +65,18 @@ export interface FileSinkOptions {
   trouble(text: string): void;
 }
 
-/** What the operating system said, without the path that stands in front of it already. */
-const REASONS: Readonly<Record<string, string>> = {
+/** What the operating system says when a file cannot be opened, without the path that stands in front of it already. */
+const OPEN_REASONS: Readonly<Record<string, string>> = {
   NOT_FOUND: "no such file or directory",
   PERMISSION_DENIED: "permission denied",
-  NO_SPACE: "no space left on device",
 };
 
+function openReasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return OPEN_REASONS[code] ?? reasonOf(error);
+}
+
 function reasonOf(error: unknown): string {
-  if (error instanceof Error && "code" in error) {
-    const known = REASONS[String(error.code)];
-    if (known !== undefined) return known;
-  }
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -98,7 +98,7 @@ export class FileSink implements LogSink {
     try {
       this.#open();
     } catch (error) {
-      const message = `error opening file: open ${options.path}: ${reasonOf(error)}`;
+      const message = `error opening file: open ${options.path}: ${openReasonOf(error)}`;
       throw new LogError("LOG_FILE_NOT_OPENED", message, { cause: error });
     }
     // A line is written to a file that is too long already, because only writing rotates.

@@ -36,25 +36,45 @@ test("style 7: counts of Bun's summary", () => {
 
 test("style 7: a runner that crashes, hangs or runs nothing is a failure", () => {
   const failed = (runtime: "deno" | "bun", ...result: Parameters<typeof ended>) =>
-    judge(runtime, ended(...result), false).counts.failed;
+    judge(runtime, ended(...result), [], false).counts.failed;
   assert.equal(failed("deno", "", 0), 1);
   assert.equal(failed("deno", "error: Uncaught", 1), 1);
   assert.equal(failed("deno", "ok | 5 passed | 0 failed (1ms)", 0), 0);
   assert.equal(failed("deno", "ok | 5 passed | 0 failed (1ms)", 1), 1);
   assert.equal(failed("deno", "ok | 5 passed | 0 failed (1ms)", null, "ended by SIGSEGV"), 1);
   assert.equal(failed("deno", "ok | 0 passed | 0 failed (0ms)", 0), 1);
-  assert.equal(failed("deno", "running 0 tests from ./tests/unit/a_test.ts\nok | 5 passed | 0 failed (1ms)", 0), 1);
   assert.equal(failed("bun", " 5 pass\n 0 fail\n", 0), 0);
   assert.equal(failed("bun", " 5 pass\n 0 fail\n", 1), 1);
   assert.equal(failed("bun", " 0 pass\n 0 fail\n", 0), 1);
   assert.equal(failed("bun", "panic: out of memory", null, "ended by SIGTRAP"), 1);
 });
 
+test("style 7: a file of which no test ran is a failure", () => {
+  const summary = "\n\nok | 1 passed | 0 failed (1ms)";
+  const failed = (output: string, files: readonly string[]) => judge("deno", ended(output + summary), files, false);
+  assert.equal(failed("./tests/a_test.ts => 1: x ... ok (1ms)", ["tests/a_test.ts"]).counts.failed, 0);
+  assert.equal(failed("running 1 test from ./tests/a_test.ts", ["tests/a_test.ts"]).counts.failed, 0);
+  assert.deepEqual(
+    failed("running 0 tests from ./tests/a_test.ts\nrunning 12 tests from ./tests/b_test.ts", [
+      "tests/a_test.ts",
+      "tests/b_test.ts",
+    ]).complaints,
+    ["no test of tests/a_test.ts ran: it has none, or it ended the process"],
+  );
+  assert.equal(
+    failed("./tests/b_test.ts => 1: x ... ok (1ms)", ["tests/a_test.ts", "tests/b_test.ts"]).counts.failed,
+    1,
+  );
+});
+
 test("a filter that fits nothing in one suite is no failure of that suite", () => {
   const nothing = { passed: 0, failed: 0, skipped: 0 };
-  assert.deepEqual(judge("deno", ended("ok | 0 passed | 0 failed | 4 filtered out (7ms)"), true).counts, nothing);
-  assert.deepEqual(judge("bun", ended('error: regex "x" matched 0 tests. Searched 1 file', 1), true).counts, nothing);
-  assert.equal(judge("bun", ended("error: Cannot find module", 1), true).counts.failed, 1);
+  assert.deepEqual(judge("deno", ended("ok | 0 passed | 0 failed | 4 filtered out (7ms)"), [], true).counts, nothing);
+  assert.deepEqual(
+    judge("bun", ended('error: regex "x" matched 0 tests. Searched 1 file', 1), [], true).counts,
+    nothing,
+  );
+  assert.equal(judge("bun", ended("error: Cannot find module", 1), [], true).counts.failed, 1);
 });
 
 test("options of the test command", () => {
