@@ -19,11 +19,23 @@ export function equalsRange(a: Uint8Array, bytes: Uint8Array, start: number, end
   return true;
 }
 
+/** Arguments one call takes without risking the engine's stack. */
+const APPLY_COUNT_MAX = 8192;
+
 /** Byte string of `bytes[start, end)`. */
 export function byteString(bytes: Uint8Array, start = 0, end = bytes.length): string {
-  let text = "";
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
-  return text;
+  // One flat string: adding up units makes a rope that costs hundreds of bytes per character until somebody flattens it.
+  if (end - start <= APPLY_COUNT_MAX) return flatString(bytes, start, end);
+  const parts: string[] = [];
+  for (let at = start; at < end; at += APPLY_COUNT_MAX) {
+    parts.push(flatString(bytes, at, Math.min(end, at + APPLY_COUNT_MAX)));
+  }
+  return parts.join("");
+}
+
+function flatString(bytes: Uint8Array, start: number, end: number): string {
+  // The signature asks for an array; every engine takes a typed one.
+  return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
 }
 
 /** Bytes of a byte string; units above 255 are a defect of the caller and lose their high byte. */

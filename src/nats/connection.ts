@@ -593,7 +593,9 @@ function reservedNames(parser: NatsParser, entry: SubjectEntry): string {
   const { buffer, replyStart, replyEnd } = parser;
   if (replyEnd > replyStart && (buffer[replyStart] === 95 || buffer[replyStart] === 36)) {
     const reply = byteString(buffer, replyStart, replyEnd);
-    for (const prefix of ["_R_.", "$JS.ACK.", "_GR_."]) {
+    // Reference 2.9.10: the first one is reserved even with nothing behind it.
+    if (reply.startsWith("_R_.")) return publishReplyViolation(reply);
+    for (const prefix of ["$JS.ACK.", "_GR_."]) {
       if (reply.length > prefix.length && reply.startsWith(prefix)) return publishReplyViolation(reply);
     }
   }

@@ -42,6 +42,9 @@ export interface NatsServerOptions {
 
 /** Connections closed per turn at shutdown, so that nothing waits behind a very long loop. */
 const CLOSE_BATCH = 256;
+/** How long `close` waits for the last words to reach the system, and how often it looks. */
+const LAST_WORDS_MS_MAX = 500;
+const LAST_WORDS_STEP_MS = 5;
 
 export class NatsServer {
   readonly options: NatsServerOptions;
@@ -111,12 +114,16 @@ export class NatsServer {
     this.#infoPort = this.#listener.port;
     if (options.clientAdvertise !== "") {
       const at = options.clientAdvertise.lastIndexOf(":");
-      this.#infoHost = at > 0 ? options.clientAdvertise.slice(0, at) : options.clientAdvertise;
+      const host = at > 0 ? options.clientAdvertise.slice(0, at) : options.clientAdvertise;
+      this.#infoHost = host.replace(/^\[(.*)\]$/, "$1");
       if (at > 0) this.#infoPort = Number(options.clientAdvertise.slice(at + 1));
     }
   }
 
-  /** Closes the port, then every connection. Resolves when the port is free. */
+  /**
+   * Closes the port, then every connection. Resolves when the port is free and what was queued has reached the system: the
+   * process may end right afterwards. A client that does not read holds it up for half a second at most.
+   */
   async close(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
@@ -124,12 +131,19 @@ export class NatsServer {
     // Last words of the streaming layer go out before the connections end.
     this.#turn();
     let count = 0;
-    for (const connection of [...this.connections.values()]) {
+    let ending = [...this.connections.values()];
+    for (const connection of ending) {
       connection.close("Server Shutdown");
       if (++count % CLOSE_BATCH === 0) await new Promise<void>((resume) => this.#runtime.scheduler.endOfTurn(resume));
     }
     this.#wheelTimer?.stop();
     this.#writeTimer?.stop();
+    const untilMs = this.clockMs() + LAST_WORDS_MS_MAX;
+    while (true) {
+      ending = ending.filter((connection) => connection.output.pendingBytes > 0);
+      if (ending.length === 0 || this.clockMs() >= untilMs) return;
+      await new Promise<void>((resume) => void this.after(LAST_WORDS_STEP_MS, resume));
+    }
   }
 
   // The turn -----------------------------------------------------------------------------------------------------------

@@ -60,11 +60,12 @@ export class SubjectTable {
   #bytes = 0;
   /** Grows when pinned entries alone come near it: those are bounded by the subscriptions that hold them. */
   #countMax: number;
-  #bytesMax = SUBJECT_BYTES_MAX;
+  #bytesMax: number;
 
-  constructor(seed: number, countMax: number = SUBJECT_COUNT_MAX) {
+  constructor(seed: number, countMax: number = SUBJECT_COUNT_MAX, bytesMax: number = SUBJECT_BYTES_MAX) {
     this.#seed = seed | 0;
     this.#countMax = countMax;
+    this.#bytesMax = bytesMax;
   }
 
   get count(): number {

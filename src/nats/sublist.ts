@@ -54,7 +54,7 @@ class Leaf {
   /** Adds what stands here to a result. */
   collect(plain: Subscription[], groups: Map<string, Subscription[]>): void {
     if (this.#only !== undefined) plain.push(this.#only);
-    if (this.#plain !== undefined) for (const subscription of this.#plain) plain.push(subscription);
+    if (this.#plain !== undefined) { for (const subscription of this.#plain) plain.push(subscription); }
     if (this.#queues === undefined) return;
     for (const [name, members] of this.#queues) {
       const known = groups.get(name);

@@ -90,12 +90,16 @@ export class CoreDriver {
 
   begin(): void {
     if (this.begun) return;
+    this.#readClock();
+    this.onTurnWanted();
+  }
+
+  #readClock(): void {
     this.begun = true;
     const wall = this.wallNs;
     this.coreNowMs = this.nowMs;
     this.coreWallNs = wall;
     this.core.setTime(this.nowMs, Number(wall >> 32n), Number(wall & 0xffff_ffffn));
-    this.onTurnWanted();
   }
 
   serve(kind: RequestKind, payload: Uint8Array, reply: string | undefined): void {
@@ -150,7 +154,7 @@ export class CoreDriver {
   /** The end of a turn. */
   turn(): void {
     const { core } = this;
-    this.begin();
+    if (!this.begun) this.#readClock();
     core.advance();
     const group = core.endTurn();
     if (group !== undefined) this.#flush(group);

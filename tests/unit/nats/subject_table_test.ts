@@ -1,0 +1,87 @@
+/** The table of interned subjects: bounded, and right also for those who hold what it has dropped. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytesOf } from "../../../src/base/bytes.ts";
+import { type SubjectEntry, SubjectTable } from "../../../src/nats/subject_table.ts";
+
+function intern(table: SubjectTable, subject: string): SubjectEntry {
+  const bytes = bytesOf(`<${subject}>`);
+  return table.intern(bytes, 1, bytes.length - 1);
+}
+
+function peek(table: SubjectTable, subject: string): SubjectEntry | null {
+  const bytes = bytesOf(subject);
+  return table.peek(bytes, 0, bytes.length);
+}
+
+test("nats 4.3: equal bytes are one entry, other bytes another one", () => {
+  const table = new SubjectTable(5);
+  const entry = intern(table, "foo.bar");
+  assert.equal(intern(table, "foo.bar"), entry);
+  assert.equal(entry.subject, "foo.bar");
+  assert.notEqual(intern(table, "foo.baz"), entry);
+  assert.notEqual(intern(table, "foo.ba"), entry);
+  assert.equal(peek(table, "nobody"), null);
+  assert.equal(peek(table, "foo.bar"), entry);
+  assert.equal(table.count, 3);
+});
+
+test("nats 4.3: entries are found after the table has grown", () => {
+  const table = new SubjectTable(-77);
+  const entries = new Map<string, SubjectEntry>();
+  for (let i = 0; i < 20_000; i++) entries.set(`s.${i}`, intern(table, `s.${i}`));
+  for (const [subject, entry] of entries) if (intern(table, subject) !== entry) assert.fail(subject);
+  assert.equal(table.count, 20_000);
+});
+
+test("nats 4.3: a sweep drops what was not used since the last one, and keeps what is pinned", () => {
+  const table = new SubjectTable(1, 100);
+  const pinned = intern(table, "pinned");
+  pinned.pins++;
+  for (let i = 0; i < 99; i++) intern(table, `first.${i}`);
+  // All are new, so all count as used: the sweep makes room all the same.
+  const old = peek(table, "first.0")!; // Just interned.
+  intern(table, "over");
+  assert.ok(table.count < 100);
+  assert.ok(old.dropped);
+  assert.equal(old.generation, -1);
+  assert.equal(peek(table, "first.0"), null);
+  assert.equal(peek(table, "pinned"), pinned);
+  assert.ok(!pinned.dropped);
+  // Interned again it is another entry.
+  assert.notEqual(intern(table, "first.0"), old);
+});
+
+test("nats 4.3: a sweep prefers entries in use", () => {
+  const table = new SubjectTable(1, 100);
+  for (let i = 0; i < 100; i++) intern(table, `a.${i}`);
+  intern(table, "sweep 1"); // Everything above is gone.
+  for (let i = 0; i < 60; i++) intern(table, `b.${i}`);
+  for (let i = 0; i < 39; i++) intern(table, `c.${i}`);
+  intern(table, "sweep 2");
+  assert.ok(table.count <= 100);
+});
+
+test("nats 4.3: the bound holds for any number of subjects", () => {
+  const table = new SubjectTable(9, 500);
+  for (let i = 0; i < 50_000; i++) {
+    intern(table, `_INBOX.${i}`);
+    if (table.count > 500) assert.fail(`${table.count} entries`);
+  }
+});
+
+test("nats 4.3: long subjects are bounded by their bytes", () => {
+  const table = new SubjectTable(9, 65_536, 100_000);
+  const tail = "x".repeat(1000);
+  for (let i = 0; i < 500; i++) {
+    intern(table, `${i}.${tail}`);
+    if (table.count > 101) assert.fail(`${table.count} entries`);
+  }
+});
+
+test("nats 4.3: pinned entries alone raise the bound instead of sweeping at every step", () => {
+  const table = new SubjectTable(9, 50);
+  for (let i = 0; i < 200; i++) intern(table, `p.${i}`).pins++;
+  assert.equal(table.count, 200);
+  for (let i = 0; i < 200; i++) assert.ok(peek(table, `p.${i}`) !== null);
+});

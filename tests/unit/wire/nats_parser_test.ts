@@ -1,0 +1,268 @@
+/** The parser of client connections (nats-server.md 3.1, 3.2, 3.5, 3.6). */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytesOf } from "../../../src/base/bytes.ts";
+import {
+  NatsParser,
+  PARSE_CONTROL_LINE,
+  PARSE_MAX_PAYLOAD,
+  PARSE_SILENT,
+  PARSE_UNKNOWN_OPERATION,
+} from "../../../src/wire/nats_parser.ts";
+import { LIMITS, OperationRecorder, parsePieces, parsePlainly } from "./nats_support.ts";
+
+/** The calls for `input` as one chunk, which the plain parser must confirm. */
+function parse(input: string, limits = LIMITS): string[] {
+  const { recorder } = parsePieces([bytesOf(input)], limits);
+  assert.deepEqual(recorder.calls, parsePlainly(input, limits));
+  return recorder.calls;
+}
+
+/** Every split of `input` into two pieces, and all single bytes, give the same calls. */
+function everySplit(input: string, limits = LIMITS): void {
+  const bytes = bytesOf(input);
+  const expected = parsePlainly(input, limits);
+  for (let at = 0; at <= bytes.length; at++) {
+    const { recorder } = parsePieces([bytes.subarray(0, at), bytes.subarray(at)], limits);
+    assert.deepEqual(recorder.calls, expected, `split at ${at}`);
+  }
+  const singles = [...bytes].map((byte) => new Uint8Array([byte]));
+  assert.deepEqual(parsePieces(singles, limits).recorder.calls, expected, "byte by byte");
+}
+
+const OPERATIONS = [
+  'CONNECT {"verbose":false}\r\n',
+  "CONNECT{}\r\n",
+  "connect \t {} \t \n",
+  "PUB foo 5\r\nhello\r\n",
+  "PUB foo bar 5\r\nhello\r\n",
+  "PUB foo 0\r\n\r\n",
+  "PUB foo 005\r\nhello\r\n",
+  "PUB  foo\t bar \t 5 \r\nhello\r\n",
+  "pub foo 2\nhi\r\n",
+  "PUB foo 12\r\nPING\r\nPONG\r\n\r\n",
+  "HPUB foo 12 17\r\nNATS/1.0\r\n\r\nhello\r\n",
+  "HPUB foo bar 012 17\r\nNATS/1.0\r\n\r\nhello\r\n",
+  "hpub foo 0 2\r\nhi\r\n",
+  "SUB foo 1\r\n",
+  "SUB foo q 1\r\n",
+  "sub \t foo \t 1 \n",
+  "UNSUB 1\r\n",
+  "UNSUB 1 7\r\n",
+  "unsub 1 x\n",
+  "PING\r\n",
+  "PINGxyz \rabc\r\n",
+  "pong\n",
+  "+OK\r\n",
+  "INFO {}\r\n",
+  "INFO{}\r\n",
+];
+
+for (const operation of OPERATIONS) {
+  test(`nats 3.1: split at every byte: ${JSON.stringify(operation)}`, () => {
+    everySplit(operation);
+    everySplit("PING\r\n" + operation + operation + "SUB x 2\r\n");
+  });
+}
+
+const FAILURES = [
+  "\r\n",
+  "\n",
+  "\r",
+  " PING\r\n",
+  "FOO\r\n",
+  "PUB\r\n",
+  "PUBX foo 2\r\n",
+  "PU\r\nB",
+  "PUB foo\r\n",
+  "PUB \r\n",
+  "PUB a b c 2\r\n",
+  "PUB foo x\r\n",
+  "PUB foo -1\r\n",
+  "PUB foo +5\r\n",
+  "PUB foo 1234567890\r\n",
+  "PUB foo 999999999\r\n",
+  "PUB foo 2\r\nhix\r\n",
+  "PUB foo 2\r\nhi\n",
+  "PUB foo 2\r\nhi\r\r\n",
+  "PUB f\roo 2\r\nhi\r\n",
+  "PUB foo 2\r\r\nhi\r\n",
+  "HPUB foo 2\r\n",
+  "HPUB foo 5 4\r\nabcd\r\n",
+  "HPUB foo x 4\r\n",
+  "HPUB foo a b 1 2\r\n",
+  "SUB foo\r\n",
+  "SUB a b c d\r\n",
+  "SUB a b c d e f g h\r\n",
+  "UNSUB 1 2 3\r\n",
+  "UNSUB\r\n",
+  "-ERR 'x'\r\n",
+  "-ERR\r\n",
+  "MSG foo 1 2\r\n",
+  "RS+ $G foo\r\n",
+  "+NO\r\n",
+];
+
+for (const input of FAILURES) {
+  test(`nats 3.9: a failure is the same wherever the stream is split: ${JSON.stringify(input)}`, () => {
+    const text = "SUB a 1\r\nPUB foo 2\r\nhi\r\n" + input + "PING\r\n";
+    everySplit(text);
+    const calls = parse(text);
+    assert.equal(calls.length, 3);
+    assert.match(calls[2]!, /^FAILED [14]|^FAILED 3/); // Three calls.
+  });
+}
+
+test("nats 3.5: a repeated control line takes the fast path with the same result", () => {
+  for (const [first, second] of [["PUB foo 2\r\n", "hi"], ["PUB foo bar.baz 11\r\n", "hello\r\nabcd"]]) {
+    const frame = `${first}${second}\r\n`;
+    const { recorder } = parsePieces([bytesOf(frame.repeat(5))]);
+    assert.equal(recorder.sameLineCount, 4);
+    assert.equal(recorder.canonicalCount, 5);
+    assert.deepEqual(recorder.calls, parsePlainly(frame.repeat(5)));
+    // Odd separators go the slow way, and the line behind them is not "the same".
+    const odd = frame.replace("PUB ", "PUB  ");
+    const mixed = frame + odd + frame + frame + odd.toLowerCase() + frame;
+    const other = parsePieces([bytesOf(mixed)]).recorder;
+    assert.equal(other.sameLineCount, 1);
+    assert.deepEqual(other.calls, parsePlainly(mixed));
+  }
+});
+
+test("nats 3.5: lines that share a beginning are told apart", () => {
+  const frames = [
+    "PUB a 1\r\nx\r\n",
+    "PUB a 11\r\n12345678901\r\n",
+    "PUB a b 1\r\ny\r\n",
+    "PUB aa 1\r\nz\r\n",
+    "PUB a 1\r\nw\r\n",
+  ];
+  const input = frames.join("") + frames.toReversed().join("");
+  everySplit(input);
+});
+
+test("nats 3.1: the limit of a control line counts the arguments, to the byte", () => {
+  for (const name of ["SUB ", "SUB  \t ", "PUB ", "CONNECT ", "CONNECT", "UNSUB ", "INFO ", "-ERR "]) {
+    for (const size of [4095, 4096, 4097, 5000]) {
+      const tail = name.startsWith("PUB") ? " 0" : name.startsWith("SUB") ? " 1" : "";
+      const body = name.startsWith("CONNECT") || name.startsWith("INFO")
+        ? "{" + "x".repeat(size - 1)
+        : "x".repeat(size - tail.length);
+      for (const end of ["\r\n", "\n"]) {
+        const input = `${name}${body}${tail}${end}`;
+        const calls = parse(input);
+        const expected = size > 4096;
+        assert.equal(calls[0] === `FAILED ${PARSE_CONTROL_LINE}`, expected, `${name} ${size}`);
+        for (const at of [1, name.length, 100, 4090, 4095, 4096, 4097, 4100, 4101, 4102, 4103]) {
+          const bytes = bytesOf(input);
+          const pieces = [bytes.subarray(0, at), bytes.subarray(at)];
+          assert.deepEqual(parsePieces(pieces).recorder.calls, calls, `${name} ${size} at ${at}`);
+        }
+      }
+    }
+  }
+});
+
+test("nats 16: 34. a line without LF fails as soon as more than the limit is there", () => {
+  assert.deepEqual(parse(`SUB ${"a".repeat(4096)}`), []);
+  assert.deepEqual(parse(`SUB ${"a".repeat(4096)}\r`), []);
+  assert.deepEqual(parse(`SUB ${"a".repeat(4097)}`), [`FAILED ${PARSE_CONTROL_LINE}`]);
+});
+
+test("nats 3.1: what stands before the arguments, or is ignored, is not limited and not kept", () => {
+  const spaces = bytesOf(" \t".repeat(5000));
+  const { recorder, parser } = parsePieces([
+    bytesOf("SUB "),
+    spaces,
+    spaces,
+    bytesOf("foo"),
+    spaces.subarray(0, 9),
+    bytesOf("1"),
+  ]);
+  assert.ok(parser.pendingBytes <= 20, String(parser.pendingBytes));
+  parser.feed(bytesOf("\r\n"));
+  assert.deepEqual(recorder.calls, ["SUB <foo> <> <1>"]);
+  const ignored = parsePieces([bytesOf("PING"), ...new Array<Uint8Array>(100).fill(bytesOf("x".repeat(1000)))]);
+  assert.equal(ignored.parser.pendingBytes, 4);
+  ignored.parser.feed(bytesOf("\nPONG\r\n"));
+  assert.deepEqual(ignored.recorder.calls, ["PING", "PONG"]);
+});
+
+test("nats 16: 27. max_payload passes, one more fails at the control line", () => {
+  const limits = { maxControlLine: 4096, maxPayload: 10 };
+  assert.equal(parse("PUB foo 10\r\n0123456789\r\n", limits).length, 1);
+  for (const line of ["PUB foo 11\r\n", "pub foo 11\n", "HPUB foo 1 11\r\n", "PUB foo 999999999\r\n"]) {
+    assert.deepEqual(parse(line, limits), [`FAILED ${PARSE_MAX_PAYLOAD}`]);
+  }
+});
+
+test("nats 16: 52. without headers a HPUB fails at its control line", () => {
+  for (const line of ["HPUB foo 2 4\r\n", "HPUB foo 2 99999999\r\n", "HPUB foo\r\n"]) {
+    const { recorder } = parsePieces([bytesOf(line)], LIMITS, false);
+    assert.deepEqual(recorder.calls, [`FAILED ${PARSE_SILENT}`]);
+  }
+});
+
+test("nats 16: 17. a wrong byte behind a payload fails at once, not when the next one comes", () => {
+  for (
+    const pieces of [["PUB foo 2\r\nhi\n"], ["PUB foo 2\r\nhi", "\n"], ["PUB foo 2\r\nh", "ix"], [
+      "pub foo 2\n",
+      "hi\n",
+    ]]
+  ) {
+    const { recorder } = parsePieces(pieces.map((piece) => bytesOf(piece)));
+    assert.deepEqual(recorder.calls, [`FAILED ${PARSE_UNKNOWN_OPERATION}`]);
+  }
+  const warm = parsePieces([bytesOf("PUB foo 2\r\nhi\r\nPUB foo 2\r\nhi\n")]).recorder;
+  assert.equal(warm.calls[1], `FAILED ${PARSE_UNKNOWN_OPERATION}`);
+});
+
+test("nats 3.1: a payload in many pieces", () => {
+  for (const size of [0, 1, 511, 512, 513, 65_535, 65_536, 65_537, 300_000, 1_048_576]) {
+    const payload = "payload\r\n".repeat(Math.ceil(size / 9)).slice(0, size);
+    const input = bytesOf(`PUB foo bar ${size}\r\n${payload}\r\nPING\r\n`);
+    for (const step of [1000, 65_536, input.length]) {
+      const pieces: Uint8Array[] = [];
+      for (let at = 0; at < input.length; at += step) pieces.push(input.subarray(at, at + step));
+      const { recorder, parser } = parsePieces(pieces);
+      assert.equal(recorder.calls.length, 2);
+      assert.equal(recorder.calls[0], `PUB <foo> <bar> <> <${size}> <${payload}>`);
+      assert.equal(parser.pendingBytes, 0);
+    }
+  }
+});
+
+test("nats 16: 130. half a line and an announced payload cost what was sent, not what was announced", () => {
+  const half = parsePieces([bytesOf("PUB " + "a".repeat(3000))]).parser;
+  assert.equal(half.pendingBytes, 3004);
+  const announced = parsePieces([bytesOf("PUB foo 1000000\r\nabc")]).parser;
+  assert.equal(announced.pendingBytes, 20);
+});
+
+test("nats 2: nothing is handed out after close, not even from the rest of a chunk", () => {
+  const recorder = new OperationRecorder();
+  class Closing extends OperationRecorder {
+    override ping(): void {
+      recorder.ping();
+      parser.close();
+    }
+    override publish(from: NatsParser): void {
+      recorder.publish(from);
+      parser.close();
+    }
+  }
+  let parser = new NatsParser(new Closing(), LIMITS);
+  parser.feed(bytesOf("PING\r\nPING\r\nFOO"));
+  parser.feed(bytesOf("PING\r\n"));
+  assert.deepEqual(recorder.calls, ["PING"]);
+  for (
+    const pieces of [["PUB a 1\r\nx\r\nPUB a 1\r\nx\r\n"], ["PUB a 1\r\nx", "\r\nPUB a 1\r\nx\r\n"], [
+      "pub a 1\r\nx\r\npub a 1\r\nx\r\n",
+    ]]
+  ) {
+    parser = new NatsParser(new Closing(), LIMITS);
+    for (const piece of pieces) parser.feed(bytesOf(piece));
+    assert.equal(parser.pendingBytes, 0);
+  }
+  assert.equal(recorder.calls.length, 4);
+});
