@@ -139,14 +139,18 @@ export function checkManifests(manifests: Manifests): Violation[] {
   const { dependencies, devDependencies } = manifests.packages;
   const pinned = new Map<string, string>();
   for (const [key, target] of Object.entries(manifests.denoImports)) {
-    const parts = /^npm:((?:@[^/@]+\/)?[^/@]+)@(\d+\.\d+\.\d+[^/]*)$/.exec(target);
+    // A file inside a package, `NAME/FILE`, stands beside the package and has the same version.
+    const inside = key.split("/").slice(key.startsWith("@") ? 2 : 1).join("/");
+    const whole = inside === "" ? target : target.replace(new RegExp(`/${inside.replaceAll(".", "\\.")}$`), "");
+    const parts = /^npm:((?:@[^/@]+\/)?[^/@]+)@(\d+\.\d+\.\d+[^/]*)$/.exec(whole);
     if (parts === null) {
       report("deno.json", `import "${key}": "${target}" is not pinned as npm:NAME@X.Y.Z`);
       continue;
     }
     const [, name, version] = parts as unknown as [string, string, string];
     // Bun knows no import map: a key that is not the package's name is found on one runtime only.
-    if (name !== key) report("deno.json", `import "${key}" must have the name of its package, "${name}"`);
+    const keyOfPackage = inside === "" ? key : key.slice(0, -inside.length - 1);
+    if (name !== keyOfPackage) report("deno.json", `import "${key}" must have the name of its package, "${name}"`);
     pinned.set(name, version);
     const other = dependencies[name] ?? devDependencies[name];
     if (other === undefined) report("package.json", `"${name}" is in deno.json but not here`);
