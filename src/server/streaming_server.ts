@@ -19,6 +19,8 @@ import { StreamingCore } from "../streaming/core.ts";
 import { pingsSubject, publishWildcard, stanSubjects } from "../wire/stan_subjects.ts";
 import { Driver } from "./driver.ts";
 
+const IO_BATCH_SIZE_DEFAULT = 1024;
+
 /** Life of a server: it moves to the right only. */
 export type ServerState = "starting" | "ready" | "stopping" | "stopped" | "failed";
 
@@ -146,6 +148,9 @@ export class StreamingServer {
       streaming.info(`ServerID: ${this.serverId}`);
       streaming.info(`Runtime: ${this.#runtime.version}`);
       streaming.info(`Git commit: ${COMMIT}`);
+      if (options.ioBatchSize !== IO_BATCH_SIZE_DEFAULT || options.ioSleepTimeUs !== 0) {
+        streaming.warn("io_batch_size and io_sleep_time have no effect: a batch is what one turn of the event loop brings");
+      }
     }
     core.info("Starting nats-server");
     core.info(`  Version:  ${NATS_VERSION}`);
