@@ -68,7 +68,7 @@ export function writeDecimal(out: Uint8Array, position: number, value: number): 
   if (value < 100) {
     const tens = (value / 10) | 0;
     out[position] = 48 + tens;
-    out[position + 1] = 48 + value - tens * 10;
+    out[position + 1] = 48 + (value - tens * 10);
     return position + 2;
   }
   let digits = 3;
@@ -79,7 +79,7 @@ export function writeDecimal(out: Uint8Array, position: number, value: number): 
   }
   for (let i = position + digits - 1; i >= position; i--) {
     const rest = Math.floor(value / 10);
-    out[i] = 48 + value - rest * 10;
+    out[i] = 48 + (value - rest * 10);
     value = rest;
   }
   return position + digits;
