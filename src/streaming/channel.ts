@@ -41,6 +41,8 @@ export class Channel {
   stampLow = 0;
   /** Serial of the turn group that has this channel in its list. */
   touchedBy = 0;
+  /** Serial of the turn group in which a message was stored. */
+  storedBy = 0;
   /** Wall clock milliseconds of the last stored message of this run. */
   lastActivityMs = 0;
   readonly inactivityTimer: OwnedTimer<Channel> | undefined;

@@ -16,6 +16,8 @@ export class Client extends TimerNode {
   failedHeartbeats = 0;
   /** Serial of the heartbeat that is out; 0 = none. */
   heartbeatOut = 0;
+  /** Serial of the one before, which a ping made the server repeat: its answer counts as well; 0 = none. */
+  heartbeatBefore = 0;
   closed = false;
   readonly #due: (client: Client) => void;
 
@@ -54,6 +56,8 @@ export class ClientRegistry {
   }
 
   add(client: Client): void {
+    // A connection ID that was taken over must not be answered from the cache.
+    this.#last = undefined;
     this.byId.set(client.id, client);
     this.#byIdBytes.set(bytesOf(client.id), client);
     if (client.connectionId.length > 0) this.#byConnection.set(client.connectionId, client);

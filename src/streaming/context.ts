@@ -26,6 +26,8 @@ export class TurnGroup {
   readonly held = new SendList();
   /** New and resumed subscriptions: they start when their responses are out, in this order. */
   readonly starts: StanSubscription[] = [];
+  /** Incarnation per entry of `starts`: one that ended meanwhile must not start its successor before its response. */
+  readonly startIncarnations: number[] = [];
   storeTouched = false;
 
   get empty(): boolean {
@@ -37,6 +39,7 @@ export class TurnGroup {
     this.lastSequences.length = 0;
     this.held.clear();
     this.starts.length = 0;
+    this.startIncarnations.length = 0;
     this.storeTouched = false;
   }
 }

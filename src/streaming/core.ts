@@ -9,7 +9,7 @@
  *
  * Ten slow publishers cost one sync, not ten; a lone publish waits for nobody.
  */
-import { byteString, bytesOf, displayText } from "../base/bytes.ts";
+import { bytesOf, byteString, displayText } from "../base/bytes.ts";
 import { type ServerRecord, type Store, STORE_ERROR_TEXT, StoreError, type StoreLimits } from "../store/types.ts";
 import { rejectingCaseText, stanErrorBytes } from "../wire/stan_errors.ts";
 import {
@@ -134,7 +134,9 @@ export class StreamingCore implements ChannelSource {
     context.sealNow();
     context.releaseGroup(group);
     if (group.starts.length > 0) {
-      for (const subscription of group.starts) this.#subscribing.start(subscription);
+      for (let i = 0; i < group.starts.length; i++) {
+        this.#subscribing.start(group.starts[i]!, group.startIncarnations[i]!);
+      }
       this.#delivery.run();
       context.sealNow();
     }
@@ -205,7 +207,7 @@ export class StreamingCore implements ChannelSource {
       message.dataEnd,
     );
     if (size <= 0) return this.#refusePublish(buffer, message, reply, bytesOf(messages.lastError));
-    if (channel.touchedBy !== context.group.serial) this.#firstOfTurn(channel);
+    if (channel.storedBy !== context.group.serial) this.#firstOfTurn(channel);
     context.counters.published++;
     if (context.journal.traceEnabled) this.#tracePublish(buffer, channel, client.id);
     if (reply === undefined) return;
@@ -217,9 +219,10 @@ export class StreamingCore implements ChannelSource {
     held.add(reply, held.arena, at, held.arenaLength, 0);
   }
 
-  /** Once per channel and turn. */
+  /** Once per channel and turn, whatever else touched the channel before. */
   #firstOfTurn(channel: Channel): void {
     const context = this.#context;
+    channel.storedBy = context.group.serial;
     context.touch(channel);
     channel.lastActivityMs = context.wallMs;
     if (channel.ageTimer !== undefined && !channel.ageTimer.armed) {
@@ -379,7 +382,8 @@ export class StreamingCore implements ChannelSource {
 
   checkInactivity(channel: Channel): void {
     const timer = channel.inactivityTimer;
-    if (timer === undefined || channel.hasActiveSubscription || timer.armed) return;
+    // Armed anew even if it runs: a replaced durable starts it for a moment in which nothing was inactive.
+    if (timer === undefined || channel.hasActiveSubscription) return;
     this.#context.wheel.arm(timer, this.#context.nowMs + channel.limits.maxInactivityMs);
   }
 
@@ -410,7 +414,9 @@ export class StreamingCore implements ChannelSource {
   #tracePublish(buffer: Uint8Array, channel: Channel, clientId: string): void {
     const guid = byteString(buffer, this.#publish.guidStart, this.#publish.guidEnd);
     this.#context.journal.trace(
-      `[Client:${clientId}] Received message from publisher subj=${displayText(channel.name)} guid=${displayText(guid)}`,
+      `[Client:${clientId}] Received message from publisher subj=${displayText(channel.name)} guid=${
+        displayText(guid)
+      }`,
     );
   }
 }

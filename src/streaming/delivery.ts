@@ -2,12 +2,7 @@
  * The delivery engine: who gets which message when (streaming-protocol.md 15 to 18). The rules stand here as procedures
  * because their order is observable.
  */
-import {
-  LOOKUP_FAILED,
-  LOOKUP_FOUND,
-  LOOKUP_LATER,
-  LOOKUP_NONE,
-} from "../store/types.ts";
+import { LOOKUP_FAILED, LOOKUP_FOUND, LOOKUP_LATER, LOOKUP_NONE } from "../store/types.ts";
 import type { Channel } from "./channel.ts";
 import type { CoreContext } from "./context.ts";
 import { QueueGroup } from "./queue_group.ts";
@@ -54,17 +49,24 @@ export class Delivery {
     }
   }
 
+  /** Also while it waits for a congested member: another one may have got room. */
   markGroupReady(group: QueueGroup): void {
-    if (group.inReady || group.waitsForDrain) return;
+    if (group.inReady) return;
     group.inReady = true;
     this.#ready.push(group);
+  }
+
+  #groupWaits(group: QueueGroup): void {
+    if (group.waitsForDrain) return;
+    group.waitsForDrain = true;
+    this.#waiting.push(group);
   }
 
   /** New messages of the channel became visible. */
   markChannelReady(channel: Channel): void {
     const subscriptions = channel.subscriptions;
     for (let i = 0; i < subscriptions.length; i++) this.markReady(subscriptions[i]!);
-    if (channel.groups.size > 0) for (const group of channel.groups.values()) this.markGroupReady(group);
+    if (channel.groups.size > 0) { for (const group of channel.groups.values()) this.markGroupReady(group); }
   }
 
   /** Some receiver caught up; everything that waits is tried again. */
@@ -113,7 +115,9 @@ export class Delivery {
     if (!subscription.online || !subscription.initialized) return;
     const channel = subscription.channel;
     const resumes = subscription.resumeLeft !== undefined;
-    if (!resumes && (subscription.stalled || subscription.newOnHold || subscription.lastSent >= channel.visibleLast)) return;
+    if (!resumes && (subscription.stalled || subscription.newOnHold || subscription.lastSent >= channel.visibleLast)) {
+      return;
+    }
     if (this.#context.world.isCongested(subscription.address!)) {
       subscription.waitsForDrain = true;
       this.#waiting.push(subscription);
@@ -132,7 +136,7 @@ export class Delivery {
         return;
       }
       budget -= this.#context.view.end - this.#context.view.start + 64;
-      if (this.#send(subscription, sequence, 0, false) !== (SENT | MORE)) break;
+      if (this.#send(subscription, sequence, false, false) !== (SENT | MORE)) break;
     }
     this.#bytesLeft -= granted - budget;
   }
@@ -143,11 +147,7 @@ export class Delivery {
     const channel = group.channel;
     for (const member of group.members) {
       if (member.resumeLeft === undefined) continue;
-      if (this.#context.world.isCongested(member.address!)) {
-        group.waitsForDrain = true;
-        this.#waiting.push(group);
-        return;
-      }
+      if (this.#context.world.isCongested(member.address!)) return this.#groupWaits(group);
       if (!this.#resumeSome(member)) return this.markGroupReady(group);
     }
     if (group.newOnHold) return;
@@ -188,9 +188,9 @@ export class Delivery {
     return 0;
   }
 
-  /** 15.1. The message is in the context's view. `redeliveryCount` above 0 marks a redelivery. */
-  #send(subscription: StanSubscription, sequence: number, redeliveryCount: number, force: boolean): number {
-    if (!subscription.initialized || !subscription.online || (subscription.newOnHold && redeliveryCount === 0)) return 0;
+  /** 15.1. The message is in the context's view. A redelivery is counted only if it is sent (step 3). */
+  #send(subscription: StanSubscription, sequence: number, redelivery: boolean, force: boolean): number {
+    if (!subscription.initialized || !subscription.online || (subscription.newOnHold && !redelivery)) return 0;
     const context = this.#context;
     const pending = subscription.pending;
     const count = pending.count;
@@ -198,14 +198,15 @@ export class Delivery {
       subscription.stalled = true;
       return 0;
     }
+    const redeliveryCount = redelivery ? subscription.countRedelivery(sequence) : 0;
     const view = context.view;
     context.now.add(subscription.address!, view.buffer, view.start, view.end, redeliveryCount);
     if (context.journal.traceEnabled) this.#traceDelivery(subscription, sequence, redeliveryCount);
     context.counters.sentBytes += view.end - view.start;
-    if (redeliveryCount > 0) context.counters.redelivered++;
+    if (redelivery) context.counters.redelivered++;
     else context.counters.delivered++;
     if (subscription.dueTick < 0) context.wheel.arm(subscription, context.nowMs + subscription.ackWaitMs);
-    if (redeliveryCount > 0) {
+    if (redelivery) {
       const expiry = pending.get(sequence);
       if (expiry !== -1) {
         // The old expiry plus ack wait, not now plus ack wait: the rhythm does not drift (17.2).
@@ -231,16 +232,19 @@ export class Delivery {
 
   /** 15.5; returns true when it was sent. A redelivery counts for the group. */
   #sendToGroup(group: QueueGroup, sequence: number, redelivery: boolean, force: boolean): boolean {
-    const picked = group.pick();
+    let picked = group.pick();
     if (picked === undefined) return false;
-    if (!force && picked.online && this.#context.world.isCongested(picked.address!)) {
-      group.waitsForDrain = true;
-      this.#waiting.push(group);
-      return false;
+    const { world } = this.#context;
+    if (world.isCongested(picked.address!)) {
+      // A frozen member must not hold up the others.
+      picked = group.pickAmong((member) => !world.isCongested(member.address!), force);
+      if (picked === undefined) {
+        if (!force) this.#groupWaits(group);
+        return false;
+      }
     }
     const wasStalled = picked.stalled;
-    const redeliveryCount = redelivery ? picked.countRedelivery(sequence) : 0;
-    const result = this.#send(picked, sequence, redeliveryCount, force);
+    const result = this.#send(picked, sequence, redelivery, force);
     if (!force && !wasStalled && picked.stalled) group.stalledCount++;
     if ((result & SENT) === 0) return false;
     if (!redelivery && picked.lastSent > group.lastSent) group.lastSent = picked.lastSent;
@@ -302,11 +306,16 @@ export class Delivery {
       pending.shrink();
       return;
     }
+    if (!subscription.initialized || subscription.resumeLeft !== undefined) {
+      // Its response is not out yet, or the resume is sending all of it in order (19.4): a pass in between would repeat some.
+      wheel.arm(subscription, nowMs + CONGESTED_RETRY_MS);
+      return;
+    }
     if (subscription.failedHeartbeat && subscription.group === undefined) {
       wheel.arm(subscription, nowMs + subscription.ackWaitMs);
       return;
     }
-    if (context.world.isCongested(subscription.address!)) {
+    if (this.#isBlocked(subscription)) {
       wheel.arm(subscription, nowMs + CONGESTED_RETRY_MS);
       return;
     }
@@ -349,15 +358,25 @@ export class Delivery {
       pending.shrink();
       return;
     }
-    const earliest = pending.earliestExpiryMs();
-    wheel.arm(subscription, retryMs > 0 ? retryMs : earliest > nowMs ? earliest : nowMs + subscription.ackWaitMs);
+    // 17.1 step 8. What is overdue still (inherited, or refused by its receiver) must not keep the others from their time.
+    const next = Math.min(pending.earliestExpiryMs(limit), nowMs + subscription.ackWaitMs);
+    wheel.arm(subscription, retryMs > 0 ? retryMs : next);
+  }
+
+  /** Nobody who could take its redeliveries reads fast enough: its own receiver, or all of its group. */
+  #isBlocked(subscription: StanSubscription): boolean {
+    const { world } = this.#context;
+    if (!world.isCongested(subscription.address!)) return false;
+    if (subscription.group === undefined) return true;
+    for (const member of subscription.group.members) if (!world.isCongested(member.address!)) return false;
+    return true;
   }
 
   /** One pending message, in the context's view, again. False: stop this pass. */
   #redeliver(subscription: StanSubscription, sequence: number, startUp: boolean): boolean {
     const group = subscription.group;
     if (group === undefined || startUp) {
-      this.#send(subscription, sequence, subscription.countRedelivery(sequence), true);
+      this.#send(subscription, sequence, true, true);
       return true;
     }
     if (group.members.length === 0) return false;
@@ -398,7 +417,7 @@ export class Delivery {
       if (found === LOOKUP_NONE) this.#dropGone(subscription, sequence);
       if (found !== LOOKUP_FOUND) continue;
       budget -= context.view.end - context.view.start + 64;
-      this.#send(subscription, sequence, subscription.countRedelivery(sequence), true);
+      this.#send(subscription, sequence, true, true);
     }
     this.#bytesLeft -= granted - budget;
     if (left.length > 0) return false;

@@ -25,8 +25,9 @@ export class PendingTable {
     let at = (Math.imul(sequence, SPREAD) >>> this.#shift) & this.#mask;
     for (;;) {
       const found = slots[at * 2]!;
-      if (found === sequence) return slots[at * 2 + 1]!;
+      // First: sequence 0, which no message has, comes in acks and must not match a free slot.
       if (found === 0) return -1;
+      if (found === sequence) return slots[at * 2 + 1]!;
       at = (at + 1) & this.#mask;
     }
   }
@@ -101,12 +102,13 @@ export class PendingTable {
     });
   }
 
-  /** Smallest expiry, Infinity when nothing is pending. */
-  earliestExpiryMs(): number {
+  /** Smallest expiry above `afterMs`, Infinity when there is none. */
+  earliestExpiryMs(afterMs = -1): number {
     let earliest = Infinity;
     const slots = this.#slots;
     for (let at = 0; at <= this.#mask; at++) {
-      if (slots[at * 2] !== 0 && slots[at * 2 + 1]! < earliest) earliest = slots[at * 2 + 1]!;
+      const expiry = slots[at * 2 + 1]!;
+      if (slots[at * 2] !== 0 && expiry < earliest && expiry > afterMs) earliest = expiry;
     }
     return earliest;
   }

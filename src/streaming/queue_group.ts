@@ -54,6 +54,22 @@ export class QueueGroup {
     return member;
   }
 
+  /**
+   * The same among those who are `usable`, when the one chosen is not. A redelivery may go to a stalled one if there is no
+   * other (17.6). The order stays as `pick` left it.
+   */
+  pickAmong(usable: (member: StanSubscription) => boolean, redelivery: boolean): StanSubscription | undefined {
+    let chosen: StanSubscription | undefined;
+    let last: StanSubscription | undefined;
+    for (const member of this.members) {
+      if (!usable(member)) continue;
+      last ??= member;
+      if (member.stalled || member.failedHeartbeat) continue;
+      if (chosen === undefined || member.pending.count < chosen.pending.count) chosen = member;
+    }
+    return chosen ?? (redelivery ? last : undefined);
+  }
+
   /** Takes a member out; its place is filled with the last of the list. */
   removeMember(member: StanSubscription): boolean {
     const at = this.members.indexOf(member);

@@ -147,7 +147,9 @@ export class Sessions {
 
   #refuse(reply: Address | undefined, error: string, clientId: string): void {
     this.#context.counters.refused++;
-    if (this.#context.journal.debugEnabled) this.#context.journal.debug(`[Client:${clientId}] Connect failed; ${error}`);
+    if (this.#context.journal.debugEnabled) {
+      this.#context.journal.debug(`[Client:${clientId}] Connect failed; ${error}`);
+    }
     if (reply !== undefined) this.#context.now.addBytes(reply, encodeConnectResponse({ error }));
   }
 
@@ -162,8 +164,7 @@ export class Sessions {
       this.#refuse(waiting.reply, STAN_ERROR.CLIENT_ID_REGISTERED, waiting.request.clientId);
       return;
     }
-    this.#requests.delete(serial);
-    waiting.heartbeatOut = 0;
+    this.#endHeartbeat(waiting);
     if (waiting.failedHeartbeats > 0) {
       waiting.failedHeartbeats = 0;
       for (const subscription of waiting.subscriptions) subscription.failedHeartbeat = false;
@@ -197,8 +198,7 @@ export class Sessions {
 
   #heartbeatFailed(client: Client): void {
     const { options, journal } = this.#context;
-    this.#requests.delete(client.heartbeatOut);
-    client.heartbeatOut = 0;
+    this.#endHeartbeat(client);
     client.failedHeartbeats++;
     if (client.failedHeartbeats > options.heartbeatFailCount) {
       journal.error(`[Client:${client.id}] Timed out on heartbeats`);
@@ -206,6 +206,14 @@ export class Sessions {
     }
     for (const subscription of client.subscriptions) subscription.failedHeartbeat = true;
     this.#armHeartbeat(client, options.heartbeatIntervalMs);
+  }
+
+  /** No heartbeat is out any more; answers that still come are ignored. */
+  #endHeartbeat(client: Client): void {
+    if (client.heartbeatOut !== 0) this.#requests.delete(client.heartbeatOut);
+    if (client.heartbeatBefore !== 0) this.#requests.delete(client.heartbeatBefore);
+    client.heartbeatOut = 0;
+    client.heartbeatBefore = 0;
   }
 
   // Pings --------------------------------------------------------------------------------------------------------------
@@ -224,8 +232,21 @@ export class Sessions {
       }
       return;
     }
-    if (client.failedHeartbeats > 0 && client.heartbeatOut === 0) this.#armHeartbeat(client, HEARTBEAT_AFTER_PING_MS);
+    if (client.failedHeartbeats > 0) this.#hurryHeartbeat(client);
     if (reply !== undefined) this.#context.now.addBytes(reply, NOTHING);
+  }
+
+  /**
+   * 8.6: a client that came back is asked at once. If a heartbeat is out, it may have been lost with the old connection: it
+   * is repeated, but keeps its time-out, so that pings alone keep nobody alive (9.4).
+   */
+  #hurryHeartbeat(client: Client): void {
+    if (client.heartbeatOut === 0) return this.#armHeartbeat(client, HEARTBEAT_AFTER_PING_MS);
+    if (client.heartbeatBefore !== 0) this.#requests.delete(client.heartbeatBefore);
+    client.heartbeatBefore = client.heartbeatOut;
+    client.heartbeatOut = this.#context.nextRequestSerial();
+    this.#requests.set(client.heartbeatOut, client);
+    this.#context.effects.requests.push({ address: client.heartbeatAddress, serial: client.heartbeatOut });
   }
 
   // Close --------------------------------------------------------------------------------------------------------------
@@ -254,7 +275,7 @@ export class Sessions {
     if (client.closed) return;
     client.closed = true;
     context.wheel.disarm(client);
-    if (client.heartbeatOut !== 0) this.#requests.delete(client.heartbeatOut);
+    this.#endHeartbeat(client);
     context.clients.remove(client);
     context.world.release(client.heartbeatAddress);
     try {

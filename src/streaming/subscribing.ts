@@ -189,6 +189,7 @@ export class Subscribing {
   ): void {
     const { record } = subscription;
     const before = { ...record };
+    subscription.asksDurable = request.durableName !== "";
     record.clientId = client.id;
     record.inbox = request.inbox;
     record.ackInbox = this.#newAckInbox();
@@ -239,6 +240,7 @@ export class Subscribing {
       context.group.held.addBytes(reply, encodeSubscriptionResponse({ ackInbox: record.ackInbox }));
     }
     context.group.starts.push(subscription);
+    context.group.startIncarnations.push(subscription.incarnation);
     if (context.journal.debugEnabled) this.#logStart(subscription, request, resumed);
   }
 
@@ -254,8 +256,8 @@ export class Subscribing {
   }
 
   /** The response is out: redeliver what a resumed durable has pending, then let new messages flow (12.6, 19.4). */
-  start(subscription: StanSubscription): void {
-    if (!subscription.online || subscription.initialized) return;
+  start(subscription: StanSubscription, incarnation: number): void {
+    if (!subscription.online || subscription.initialized || subscription.incarnation !== incarnation) return;
     subscription.initialized = true;
     if (subscription.newOnHold) this.#delivery.beginResume(subscription);
     else this.#delivery.markReady(subscription);
@@ -268,7 +270,9 @@ export class Subscribing {
   #refuse(reply: Address | undefined, error: string, clientId: string): void {
     this.#context.counters.refused++;
     if (this.#context.journal.debugEnabled) {
-      this.#context.journal.debug(`[Client:${displayText(clientId)}] Subscription request refused; ${displayText(error)}`);
+      this.#context.journal.debug(
+        `[Client:${displayText(clientId)}] Subscription request refused; ${displayText(error)}`,
+      );
     }
     if (reply !== undefined) this.#context.now.addBytes(reply, encodeSubscriptionResponse({ error }));
   }
@@ -325,6 +329,8 @@ export class Subscribing {
     subscription.resumeLeft = undefined;
     if (subscription.address !== undefined) context.world.release(subscription.address);
     subscription.address = undefined;
+    // Its next life begins at another inbox, which nobody waits for.
+    subscription.waitsForDrain = false;
     context.touch(channel);
     if (group !== undefined) {
       this.#leaveGroup(subscription, group, kind);
@@ -353,6 +359,10 @@ export class Subscribing {
     const { channel, record } = member;
     group.removeMember(member);
     if (member.stalled && group.stalledCount > 0) group.stalledCount--;
+    // It held the group back until its pending messages were redelivered, or while its receiver was congested: the others
+    // must not wait for what will never come (trap 43).
+    if (member.newOnHold) group.newOnHold = false;
+    group.waitsForDrain = false;
     if (group.members.length > 0) {
       this.#delivery.deal(member, group);
       this.#forget(member);
@@ -361,7 +371,7 @@ export class Subscribing {
       return;
     }
     // D15, mended: a member that joined by the literal name does not take the durable group with it.
-    const keep = group.isDurable && (kind !== "unsubscribe" || !record.isDurable);
+    const keep = group.isDurable && (kind !== "unsubscribe" || !member.asksDurable);
     if (!keep) {
       channel.groups.delete(group.name);
       this.#forget(member);
@@ -393,7 +403,11 @@ export class Subscribing {
 
   #logStart(subscription: StanSubscription, request: SubscriptionRequest, resumed: boolean): void {
     const { record, group, channel } = subscription;
-    const kind = group !== undefined ? (group.isDurable ? "durable queue " : "queue ") : record.isDurable ? "durable " : "";
+    const kind = group !== undefined
+      ? (group.isDurable ? "durable queue " : "queue ")
+      : record.isDurable
+      ? "durable "
+      : "";
     const name = group !== undefined
       ? `, queue=${displayText(request.queueGroup)}`
       : record.isDurable

@@ -28,6 +28,8 @@ export class StanSubscription extends TimerNode {
   newOnHold = false;
   /** The response has been handed out: deliveries may begin. */
   initialized = false;
+  /** The request of this life named a durable: a member that came by the literal name of a durable group did not (D15). */
+  asksDurable: boolean;
   /** Its client misses heartbeats. */
   failedHeartbeat = false;
   /** Ended for good, or this object was replaced. Everything that still refers to it must leave it alone. */
@@ -59,6 +61,7 @@ export class StanSubscription extends TimerNode {
     this.ackWaitMs = ackWaitMs;
     this.maxInFlight = record.maxInFlight;
     this.lastSent = record.lastSent;
+    this.asksDurable = record.isDurable;
     this.#due = due;
   }
 

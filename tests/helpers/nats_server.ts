@@ -14,6 +14,7 @@ import type { LogView } from "../../src/log/types.ts";
 import { NatsServer, type NatsServerOptions } from "../../src/nats/nats_server.ts";
 import { pickRuntime } from "../../src/runtime/pick.ts";
 import type { Runtime } from "../../src/runtime/types.ts";
+import { authConfig } from "./auth_config.ts";
 import { Waiter } from "./sockets.ts";
 
 /** Path of the reference's executable; undefined: our server is tested. */
@@ -129,6 +130,7 @@ function oracleConfig(options: Partial<NatsServerOptions>): string {
   add("ping_max", options.pingMax);
   add("write_deadline", duration(options.writeDeadlineMs));
   add("client_advertise", options.clientAdvertise === undefined ? undefined : JSON.stringify(options.clientAdvertise));
+  if (options.auth !== undefined) lines.push(...authConfig(options.auth));
   return lines.join("\n") + "\n";
 }
 

@@ -1,0 +1,223 @@
+/**
+ * A store that reports what the core does to it, refuses what it is told to refuse, and ends its flushes late and out of
+ * order. Behind it stands the MEMORY store.
+ */
+import {
+  APPEND_FAILED,
+  type ChannelStore,
+  type ClientRecord,
+  type LookupResult,
+  type MessageStore,
+  type MessageView,
+  type RecoveredState,
+  type ServerRecord,
+  type Store,
+  type SubscriptionRecord,
+  type SubscriptionStore,
+} from "../../src/store/types.ts";
+
+export const REFUSED_TEXT = "simulated: no room for this message";
+
+/** Who watches. */
+export interface StoreObserver {
+  addClient(record: ClientRecord): void;
+  deleteClient(id: string): void;
+  createChannel(name: string, store: ChannelStore): void;
+  deleteChannel(name: string): void;
+  /** Before the message is stored, or refused. */
+  append(channel: string, sequence: number, data: Uint8Array, reply: string, stamp: bigint, accepted: boolean): void;
+  createSubscription(channel: string, record: Readonly<SubscriptionRecord>): void;
+  updateSubscription(channel: string, record: Readonly<SubscriptionRecord>): void;
+  deleteSubscription(channel: string, id: number): void;
+  addPending(channel: string, id: number, sequence: number): void;
+  ackPending(channel: string, id: number, sequence: number): void;
+  /** Messages up to `last` are as safe as promised. */
+  flushed(channel: string, store: MessageStore, last: number): void;
+}
+
+/** What the simulation decides. */
+export interface StoreFate {
+  refusesAppend(): boolean;
+  /** A flush that ends later calls `end` when it does; undefined: it is done at once. */
+  flush(end: () => void): Promise<void> | undefined;
+  /** A planted defect: a refused message takes a sequence all the same. */
+  readonly consumesRefused: boolean;
+}
+
+class ObservedMessages implements MessageStore {
+  #skipped = 0;
+  lastError = "";
+
+  constructor(
+    readonly channel: string,
+    readonly inner: MessageStore,
+    readonly observer: StoreObserver,
+    readonly fate: StoreFate,
+  ) {}
+
+  get firstSequence(): number {
+    return this.inner.firstSequence;
+  }
+  get lastSequence(): number {
+    return this.inner.lastSequence + this.#skipped;
+  }
+  get messageCount(): number {
+    return this.inner.messageCount;
+  }
+  get byteCount(): number {
+    return this.inner.byteCount;
+  }
+  get onReadable(): (() => void) | undefined {
+    return this.inner.onReadable;
+  }
+  set onReadable(value: (() => void) | undefined) {
+    this.inner.onReadable = value;
+  }
+  get onLimitReached(): (() => void) | undefined {
+    return this.inner.onLimitReached;
+  }
+  set onLimitReached(value: (() => void) | undefined) {
+    this.inner.onLimitReached = value;
+  }
+
+  append(
+    sequence: number,
+    stampHigh: number,
+    stampLow: number,
+    source: Uint8Array,
+    replyStart: number,
+    replyEnd: number,
+    dataStart: number,
+    dataEnd: number,
+  ): number {
+    const accepted = !this.fate.refusesAppend();
+    let reply = "";
+    for (let i = replyStart; i < replyEnd; i++) reply += String.fromCharCode(source[i]!);
+    const stamp = (BigInt(stampHigh) << 32n) | BigInt(stampLow);
+    this.observer.append(this.channel, sequence, source.slice(dataStart, dataEnd), reply, stamp, accepted);
+    if (!accepted) {
+      this.lastError = REFUSED_TEXT;
+      if (this.fate.consumesRefused) this.#skipped++;
+      return APPEND_FAILED;
+    }
+    return this.inner.append(sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd);
+  }
+
+  lookup(sequence: number, into: MessageView): LookupResult {
+    return this.inner.lookup(sequence, into);
+  }
+  sequenceAtOrAfter(stampHigh: number, stampLow: number): number {
+    return this.inner.sequenceAtOrAfter(stampHigh, stampLow);
+  }
+  stampOf(sequence: number, into: { stampHigh: number; stampLow: number }): boolean {
+    return this.inner.stampOf(sequence, into);
+  }
+  expire(stampHigh: number, stampLow: number): number {
+    return this.inner.expire(stampHigh, stampLow);
+  }
+  empty(): void {
+    this.inner.empty();
+  }
+  flush(): Promise<void> | undefined {
+    const last = this.inner.lastSequence;
+    const ticket = this.fate.flush(() => this.observer.flushed(this.channel, this.inner, last));
+    if (ticket === undefined) this.observer.flushed(this.channel, this.inner, last);
+    return ticket;
+  }
+}
+
+class ObservedSubscriptions implements SubscriptionStore {
+  constructor(
+    readonly channel: string,
+    readonly inner: SubscriptionStore,
+    readonly observer: StoreObserver,
+    readonly fate: StoreFate,
+  ) {}
+
+  get subscriptionCount(): number {
+    return this.inner.subscriptionCount;
+  }
+  create(record: SubscriptionRecord): number {
+    const id = this.inner.create(record);
+    this.observer.createSubscription(this.channel, { ...record, id });
+    return id;
+  }
+  update(record: SubscriptionRecord): void {
+    this.inner.update(record);
+    this.observer.updateSubscription(this.channel, { ...record });
+  }
+  delete(id: number): void {
+    this.inner.delete(id);
+    this.observer.deleteSubscription(this.channel, id);
+  }
+  addPending(id: number, sequence: number): boolean {
+    this.observer.addPending(this.channel, id, sequence);
+    return this.inner.addPending(id, sequence);
+  }
+  ackPending(id: number, sequence: number): boolean {
+    this.observer.ackPending(this.channel, id, sequence);
+    return this.inner.ackPending(id, sequence);
+  }
+  flush(): Promise<void> | undefined {
+    return this.fate.flush(() => {});
+  }
+}
+
+export class ObservedStore implements Store {
+  readonly #inner: Store;
+  readonly #observer: StoreObserver;
+  readonly #fate: StoreFate;
+  readonly #channels = new Map<string, ChannelStore>();
+
+  constructor(inner: Store, observer: StoreObserver, fate: StoreFate) {
+    this.#inner = inner;
+    this.#observer = observer;
+    this.#fate = fate;
+  }
+
+  get name(): string {
+    return this.#inner.name;
+  }
+  get channelCount(): number {
+    return this.#inner.channelCount;
+  }
+  recover(): Promise<RecoveredState | undefined> {
+    return this.#inner.recover();
+  }
+  init(record: ServerRecord): void {
+    this.#inner.init(record);
+  }
+  createChannel(name: string): ChannelStore {
+    const inner = this.#inner.createChannel(name);
+    const channel: ChannelStore = {
+      name,
+      messages: new ObservedMessages(name, inner.messages, this.#observer, this.#fate),
+      subscriptions: new ObservedSubscriptions(name, inner.subscriptions, this.#observer, this.#fate),
+    };
+    this.#channels.set(name, channel);
+    this.#observer.createChannel(name, inner);
+    return channel;
+  }
+  channel(name: string): ChannelStore | undefined {
+    return this.#channels.get(name);
+  }
+  deleteChannel(name: string): void {
+    this.#inner.deleteChannel(name);
+    this.#channels.delete(name);
+    this.#observer.deleteChannel(name);
+  }
+  addClient(record: ClientRecord): void {
+    this.#inner.addClient(record);
+    this.#observer.addClient(record);
+  }
+  deleteClient(id: string): void {
+    this.#inner.deleteClient(id);
+    this.#observer.deleteClient(id);
+  }
+  flush(): Promise<void> | undefined {
+    return this.#fate.flush(() => {});
+  }
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}

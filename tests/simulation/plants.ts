@@ -1,0 +1,280 @@
+/**
+ * Defects planted on purpose, one per rule family: the simulation must find each of them, or it is worth nothing. A plant
+ * replaces a method of a part of the core for the time of a run.
+ */
+import { TurnGroup } from "../../src/streaming/context.ts";
+import { CoreContext } from "../../src/streaming/context.ts";
+import { StreamingCore } from "../../src/streaming/core.ts";
+import { Delivery } from "../../src/streaming/delivery.ts";
+import { PendingTable } from "../../src/streaming/pending.ts";
+import { QueueGroup } from "../../src/streaming/queue_group.ts";
+import { Sessions } from "../../src/streaming/sessions.ts";
+import { Subscribing } from "../../src/streaming/subscribing.ts";
+import { StanSubscription } from "../../src/streaming/subscription.ts";
+import { ClientRegistry } from "../../src/streaming/client.ts";
+import type { Defects } from "./world.ts";
+
+/** A defect and what reports it. */
+export interface Plant {
+  readonly name: string;
+  readonly defects?: Defects;
+  /** Plants it; returns how to pull it out. */
+  readonly plant?: () => () => void;
+}
+
+// deno-lint-ignore ban-types -- any method of any class.
+type Method = Function;
+
+/** Replaces `name` of `holder` by what `make` makes of the original. */
+function replace<Holder extends object>(
+  holder: Holder,
+  name: keyof Holder & string,
+  make: (original: Method) => Method,
+): () => void {
+  const original = Object.getOwnPropertyDescriptor(holder, name)!;
+  Object.defineProperty(holder, name, { ...original, value: make(original.value as Method) });
+  return () => Object.defineProperty(holder, name, original);
+}
+
+export const PLANTS: readonly Plant[] = [
+  {
+    name: "16.5: an ack is cumulative",
+    plant: () =>
+      replace(
+        Delivery.prototype,
+        "ack",
+        (original) =>
+          function (this: Delivery, subscription: StanSubscription, sequence: number, fromClient: boolean) {
+            if (fromClient) {
+              for (const other of subscription.pending.sorted()) {
+                if (other < sequence) original.call(this, subscription, other, true);
+              }
+            }
+            original.call(this, subscription, sequence, fromClient);
+          },
+      ),
+  },
+  {
+    name: "17.2: the expiry of a redelivery is now plus ack wait",
+    plant: () => {
+      let nowMs = 0;
+      const timeBack = replace(
+        StreamingCore.prototype,
+        "setTime",
+        (original) =>
+          function (this: StreamingCore, ms: number, high: number, low: number) {
+            nowMs = ms;
+            original.call(this, ms, high, low);
+          },
+      );
+      const setBack = replace(
+        PendingTable.prototype,
+        "set",
+        (original) =>
+          function (this: PendingTable, sequence: number, expiryMs: number) {
+            const before = this.get(sequence);
+            original.call(this, sequence, before === -1 ? expiryMs : nowMs + expiryMs - before);
+          },
+      );
+      return () => {
+        setBack();
+        timeBack();
+      };
+    },
+  },
+  {
+    name: "17.3: redelivery before the ack wait is over",
+    plant: () =>
+      replace(Delivery.prototype, "expire", (original) =>
+        function (this: Delivery, subscription: StanSubscription) {
+          const { pending } = subscription;
+          for (const sequence of pending.sorted()) pending.set(sequence, pending.get(sequence) - 60);
+          original.call(this, subscription);
+        }),
+  },
+  {
+    name: "15.7: one message more than max in flight",
+    plant: () =>
+      replace(
+        Subscribing.prototype,
+        "bringOnline",
+        (original) =>
+          function (this: Subscribing, subscription: StanSubscription, client: unknown) {
+            original.call(this, subscription, client);
+            subscription.maxInFlight++;
+          },
+      ),
+  },
+  {
+    name: "18.2: a message goes to two members of a group",
+    plant: () =>
+      replace(Delivery.prototype, "markGroupReady", (original) => {
+        let calls = 0;
+        return function (this: Delivery, group: QueueGroup) {
+          if (++calls % 7 === 0 && group.lastSent > 0 && group.members.length > 1) group.lastSent--;
+          original.call(this, group);
+        };
+      }),
+  },
+  {
+    name: "18.4: every message goes to the last member",
+    plant: () =>
+      replace(QueueGroup.prototype, "pick", () =>
+        function (this: QueueGroup) {
+          return this.members[this.members.length - 1];
+        }),
+  },
+  {
+    name: "19.4: pending messages are not redelivered first on resume",
+    plant: () =>
+      replace(
+        Subscribing.prototype,
+        "bringOnline",
+        (original) =>
+          function (this: Subscribing, subscription: StanSubscription, client: unknown) {
+            subscription.newOnHold = false;
+            if (subscription.group !== undefined) subscription.group.newOnHold = false;
+            original.call(this, subscription, client);
+          },
+      ),
+  },
+  {
+    name: "11.5: answers do not wait for the flush",
+    plant: () =>
+      replace(StreamingCore.prototype, "endTurn", (original) =>
+        function (this: StreamingCore) {
+          const group = original.call(this) as TurnGroup | undefined;
+          if (group !== undefined) this.groupDone(group);
+          return undefined;
+        }),
+  },
+  {
+    name: "11.7: acks leave in front of the deliveries of their batch",
+    plant: () =>
+      replace(CoreContext.prototype, "releaseGroup", (original) =>
+        function (this: CoreContext, group: TurnGroup) {
+          const { segments } = this.effects;
+          const before = segments.length;
+          original.call(this, group);
+          if (segments.length > before) segments.unshift(segments.pop()!);
+        }),
+  },
+  {
+    name: "18.6: a message of a leaving member is lost",
+    plant: () =>
+      replace(
+        Delivery.prototype,
+        "deal",
+        (original) =>
+          function (this: Delivery, leaver: StanSubscription, group: QueueGroup) {
+            const [first] = leaver.pending.sorted();
+            if (first !== undefined) leaver.pending.delete(first);
+            original.call(this, leaver, group);
+          },
+      ),
+  },
+  {
+    name: "13: the start position is off by one",
+    plant: () =>
+      replace(
+        Subscribing.prototype,
+        "adopt",
+        (original) =>
+          function (this: Subscribing, channel: unknown, record: { lastSent: number }) {
+            const subscription = original.call(this, channel, record) as StanSubscription;
+            subscription.lastSent++;
+            return subscription;
+          },
+      ),
+  },
+  { name: "10.7: a refused message takes a sequence", defects: { consumesRefused: true } },
+  {
+    name: "17.5: the redelivery count stays at 1",
+    plant: () => replace(StanSubscription.prototype, "countRedelivery", () => () => 1),
+  },
+  {
+    name: "7.6: a taken client ID is replaced without asking",
+    plant: () =>
+      replace(Sessions.prototype, "requestAnswered", (original) =>
+        function (this: Sessions, serial: number) {
+          this.requestUnanswerable(serial);
+          original.call(this, serial);
+        }),
+  },
+  {
+    name: "8.3: a client is closed one failed heartbeat too early",
+    plant: () =>
+      replace(Sessions.prototype, "restore", (original) =>
+        function (this: Sessions, record: unknown) {
+          const client = original.call(this, record) as { failedHeartbeats: number };
+          client.failedHeartbeats = 1;
+          return client;
+        }),
+  },
+  {
+    name: "17.7: redelivery goes on while the client misses heartbeats",
+    plant: () =>
+      replace(Delivery.prototype, "expire", (original) =>
+        function (this: Delivery, subscription: StanSubscription) {
+          subscription.failedHeartbeat = false;
+          original.call(this, subscription);
+        }),
+  },
+  {
+    name: "11.2: the connection ID of a replaced client still counts",
+    plant: () =>
+      replace(ClientRegistry.prototype, "byConnection", (original) => {
+        const seen = new Set<string>();
+        return function (this: ClientRegistry, bytes: Uint8Array, start: number, end: number) {
+          const found = original.call(this, bytes, start, end);
+          const id = String(bytes.subarray(start, end));
+          if (found !== undefined) seen.add(id);
+          else if (seen.has(id)) return this.byId.values().next().value;
+          return found;
+        };
+      }),
+  },
+  {
+    name: "12.1: messages go out before the response of their subscription",
+    plant: () =>
+      replace(
+        Subscribing.prototype,
+        "bringOnline",
+        (original) =>
+          function (this: Subscribing, subscription: StanSubscription, client: unknown) {
+            original.call(this, subscription, client);
+            subscription.initialized = true;
+          },
+      ),
+  },
+  {
+    name: "15.6: a receiver that caught up is not served again",
+    plant: () => replace(Delivery.prototype, "drained", () => () => {}),
+  },
+  {
+    name: "19.3: a start that was queued for an earlier life counts for the next one",
+    plant: () =>
+      replace(
+        Subscribing.prototype,
+        "start",
+        (original) =>
+          function (this: Subscribing, subscription: StanSubscription) {
+            original.call(this, subscription, subscription.incarnation);
+          },
+      ),
+  },
+  {
+    name: "trap 20: acks to the ack inbox of an earlier life count",
+    plant: () => replace(CoreContext.prototype, "stopListening", () => () => {}),
+  },
+  {
+    name: "20: a subscription that ended goes on",
+    plant: () =>
+      replace(Subscribing.prototype, "end", (original) => {
+        let calls = 0;
+        return function (this: Subscribing, subscription: StanSubscription, kind: unknown) {
+          if (++calls % 5 !== 0) original.call(this, subscription, kind);
+        };
+      }),
+  },
+];

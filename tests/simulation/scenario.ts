@@ -1,0 +1,83 @@
+/** One simulated run: a seed makes a climate, clients and their deeds; the model watches. */
+import { SimulatedClient } from "./clients.ts";
+import { Random } from "./random.ts";
+import { type Climate, type Defects, Violation, World } from "./world.ts";
+
+/** Simulated time of trouble, and of the calm in which everything must come to its end. */
+const STORM_MS = 2500;
+const CALM_MS = 5500;
+/** A client that takes one message at a time may have a long way to go. */
+const CALM_EXTENSIONS = 5;
+
+/** What came out. */
+export interface Outcome {
+  readonly seed: number;
+  readonly hash: string;
+  readonly error: unknown;
+  readonly trace: readonly string[];
+  readonly world: World;
+}
+
+function climateOf(random: Random): Climate {
+  return {
+    clientCount: random.between(2, 6),
+    heartbeatFailCount: random.between(1, 2),
+    replaceDurable: random.chance(30),
+    maxChannels: random.pick([0, 0, 3]),
+    limits: {
+      maxSubscriptions: random.pick([0, 0, 5]),
+      maxMessages: random.pick([0, 0, 0, 6, 25]),
+      maxBytes: random.pick([0, 0, 0, 600]),
+      maxAgeMs: random.pick([0, 0, 0, 500, 2500]),
+      maxInactivityMs: random.pick([0, 0, 600]),
+    },
+    slowFlushPercent: random.pick([0, 0, 30, 80]),
+    slowFlushMs: random.pick([5, 60, 250]),
+    refusedAppendPercent: random.pick([0, 0, 3]),
+    delayMs: random.pick([0, 2, 20]),
+    batchMs: random.pick([0, 1, 3]),
+    troublePercent: random.pick([0, 5, 15]),
+  };
+}
+
+/** Runs `seed`. A traced run keeps its lines; the hash is the same either way. */
+export function simulate(seed: number, options: { traced?: boolean; defects?: Defects } = {}): Outcome {
+  const climate = climateOf(new Random(seed ^ 0x5bd1e995));
+  const world = new World(seed, climate, options.defects);
+  world.traced = options.traced ?? false;
+  const clients: SimulatedClient[] = [];
+  let error: unknown;
+  try {
+    for (let i = 0; i < climate.clientCount; i++) clients.push(new SimulatedClient(world, i));
+    world.run(STORM_MS);
+    world.healed = true;
+    for (const client of clients) client.tame();
+    for (let i = 1; !isAtRest(world, i > CALM_EXTENSIONS); i++) world.run(STORM_MS + i * CALM_MS);
+  } catch (caught) {
+    error = caught;
+  }
+  return { seed, hash: world.hash, error, trace: world.trace, world };
+}
+
+function isAtRest(world: World, mustBe: boolean): boolean {
+  if (!world.healed || world.nowMs <= STORM_MS) return false;
+  try {
+    world.model.checkEnd((inbox) => world.isServed(inbox));
+    return true;
+  } catch (error) {
+    if (mustBe || !(error instanceof Violation)) throw error;
+    return false;
+  }
+}
+
+/** What a person needs to look into a failure. */
+export function report(outcome: Outcome): string {
+  const again = outcome.trace.length > 0 ? outcome : simulate(outcome.seed, { traced: true });
+  const { climate } = again.world;
+  return [
+    `seed ${outcome.seed}: ${outcome.error}`,
+    `replay it with SIMULATION_SEED=${outcome.seed}`,
+    `climate ${JSON.stringify(climate)}`,
+    ...again.trace.slice(-80),
+  ].join("\n");
+}

@@ -1,0 +1,197 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { bytesOf } from "../../../src/base/bytes.ts";
+import { LOOKUP_FAILED, LOOKUP_LATER } from "../../../src/store/types.ts";
+import { START_POSITION } from "../../../src/wire/stan_control.ts";
+import { FlushTicket } from "../../helpers/core_driver.ts";
+import { StreamingBench } from "../../helpers/streaming_bench.ts";
+
+function bench(options: ConstructorParameters<typeof StreamingBench>[0] = {}): StreamingBench {
+  const made = new StreamingBench(options);
+  made.connect("me");
+  return made;
+}
+
+test("15.7: exactly max in flight messages arrive without acks, and one more per ack", () => {
+  const b = bench();
+  const s = b.subscribe("foo", { maxInFlight: 10 });
+  b.fill("foo", 101);
+  assert.equal(b.heard(s), "1 2 3 4 5 6 7 8 9 10");
+  b.ack(s, 1);
+  assert.equal(b.heard(s), "11");
+  b.ack(s, 7, 3, 11);
+  assert.equal(b.heard(s), "12 13 14");
+});
+
+test("26.2: a backlog arrives in order and once, while publishes race with the subscription", () => {
+  const b = bench();
+  b.fill("foo", 5);
+  b.post("publish", b.publishRequest("foo"));
+  b.post("subscribe", b.subscribeRequest("foo", { inbox: "_INBOX.d", startPosition: START_POSITION.FIRST }));
+  b.post("publish", b.publishRequest("foo"));
+  b.turn();
+  b.fill("foo", 1);
+  assert.equal(b.heard("_INBOX.d"), "1 2 3 4 5 6 7 8");
+});
+
+test("30.72: a stalled subscription does not hold up another one", () => {
+  const b = bench();
+  const slow = b.subscribe("foo", { maxInFlight: 1 });
+  const fast = b.subscribe("foo");
+  b.fill("foo", 5);
+  assert.equal(b.heard(slow), "1");
+  assert.equal(b.heard(fast), "1 2 3 4 5");
+});
+
+test("30.73: two subscriptions with one delivery inbox both work", () => {
+  const b = bench();
+  const inbox = "_INBOX.both";
+  b.subscribe("foo", { inbox });
+  b.subscribe("foo", { inbox });
+  b.fill("foo", 2);
+  assert.equal(b.heard(inbox), "1 1 2 2");
+});
+
+test("15.6: a congested receiver is left alone until it has caught up, others are not", () => {
+  const b = bench();
+  const frozen = b.subscribe("foo");
+  const fast = b.subscribe("foo");
+  b.congested.add(frozen.inbox);
+  b.fill("foo", 3);
+  assert.equal(b.heard(frozen), "");
+  assert.equal(b.heard(fast), "1 2 3");
+  b.congested.clear();
+  b.driver.drained();
+  b.turn();
+  assert.equal(b.heard(frozen), "1 2 3");
+});
+
+test("15.6: a durable that went away while its receiver was congested is served again after its resume", () => {
+  const b = bench();
+  const s = b.subscribe("foo", { durableName: "d" });
+  b.congested.add(s.inbox);
+  b.fill("foo", 1);
+  b.closeSubscription(s);
+  const again = b.subscribe("foo", { durableName: "d" });
+  assert.equal(b.heard(again), "1");
+});
+
+test("11.5: nothing is acked or delivered before its flush, and answers leave in order though flushes do not end so", () => {
+  const tickets: FlushTicket[] = [];
+  const b = bench();
+  const s = b.subscribe("foo");
+  const { messages } = b.store.channel("foo")!;
+  messages.flush = () => {
+    const ticket = new FlushTicket();
+    tickets.push(ticket);
+    return ticket as unknown as Promise<void>;
+  };
+  const first = b.post("publish", b.publishRequest("foo"));
+  b.turn();
+  const second = b.post("publish", b.publishRequest("foo"));
+  b.turn();
+  assert.equal(b.sent.length, 0);
+  tickets[1]!.complete();
+  b.turn();
+  assert.equal(b.sent.length, 0);
+  tickets[0]!.complete();
+  b.turn();
+  assert.deepEqual(b.sent.map(({ subject }) => subject), [s.inbox, first, s.inbox, second]);
+});
+
+test("30.71: a message that cannot be read stops that subscription until its next trigger, and is not lost", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  const { messages } = b.store.channel("foo")!;
+  const lookup = messages.lookup;
+  messages.lookup = () => LOOKUP_FAILED;
+  b.fill("foo", 1);
+  assert.equal(b.heard(s), "");
+  messages.lookup = lookup;
+  b.fill("foo", 1);
+  assert.equal(b.heard(s), "1 2");
+});
+
+test("15.2: a message that is being fetched goes out when the store says so", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  const { messages } = b.store.channel("foo")!;
+  const lookup = messages.lookup;
+  messages.lookup = () => LOOKUP_LATER;
+  b.fill("foo", 2);
+  assert.equal(b.heard(s), "");
+  messages.lookup = lookup;
+  messages.onReadable?.();
+  assert.ok(b.core.hasWork);
+  b.turn();
+  assert.equal(b.heard(s), "1 2");
+});
+
+test("21.3: a subscription whose next message is gone goes on with the first that is there", () => {
+  const b = bench({ limits: { maxMessages: 3 } });
+  const s = b.subscribe("foo", { maxInFlight: 1 });
+  b.fill("foo", 6);
+  b.ack(s, 1);
+  assert.equal(b.heard(s), "1 4");
+});
+
+test("16.5: acks are not cumulative, and one of an unknown sequence changes nothing", () => {
+  const b = bench();
+  const s = b.subscribe("foo", { ackWaitSecs: 1 });
+  b.fill("foo", 3);
+  b.ack(s, 3, 0, 99, Number.MAX_SAFE_INTEGER);
+  b.pass(1010);
+  assert.equal(b.heard(s), "1 2 3 1r1 2r1");
+});
+
+test("16.2: garbage and acks of another channel are ignored", () => {
+  const b = bench();
+  const s = b.subscribe("foo", { ackWaitSecs: 1 });
+  b.subscribe("bar");
+  b.fill("foo", 1);
+  b.fill("bar", 1);
+  b.driver.ack(s.ackInbox, bytesOf("dummy"));
+  b.postAck(s, 1, "bar");
+  b.postAck(s, 1, "unknown");
+  b.turn();
+  b.pass(1010);
+  assert.equal(b.heard(s), "1 1r1");
+});
+
+test("16.5: an ack of sequence 0 counts nothing", () => {
+  const b = bench();
+  const members = ["a", "b"].map(() => b.subscribe("foo", { queueGroup: "g" }));
+  b.fill("foo", 2);
+  b.ack(members[0]!, 0);
+  assert.equal(b.core.counters.acked, 0);
+});
+
+test("30.75: an ack to the ack inbox of another plain subscription does not count", () => {
+  const b = bench();
+  const [first, second] = [1, 2].map(() => b.subscribe("foo", { ackWaitSecs: 1 }));
+  b.fill("foo", 1);
+  b.ack(second!, 1);
+  b.pass(1010);
+  assert.equal(b.heard(first!), "1 1r1");
+  assert.equal(b.heard(second!), "1");
+});
+
+test("D8: a message whose sending could not be recorded is sent again as a first delivery", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  const { subscriptions } = b.store.channel("foo")!;
+  const { addPending } = subscriptions;
+  subscriptions.addPending = () => false;
+  b.fill("foo", 1);
+  subscriptions.addPending = addPending;
+  b.fill("foo", 1);
+  assert.equal(b.heard(s), "1 1 2");
+});
+
+test("15.3: what does not fit into a turn follows in the next ones, nothing is left over", () => {
+  const b = bench();
+  const data = "x".repeat(100_000);
+  for (let i = 0; i < 40; i++) b.publish("foo", data);
+  const many = [1, 2, 3].map(() => b.subscribe("foo", { startPosition: START_POSITION.FIRST }));
+  for (const s of many) assert.equal(b.delivered(s).length, 40);
+});

@@ -1,0 +1,156 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { decodeMessage } from "../../../src/wire/stan_codec.ts";
+import { START_POSITION } from "../../../src/wire/stan_control.ts";
+import { STAN_ERROR } from "../../../src/wire/stan_errors.ts";
+import { APPEND_FAILED } from "../../../src/store/types.ts";
+import { StreamingBench } from "../../helpers/streaming_bench.ts";
+
+function bench(options: ConstructorParameters<typeof StreamingBench>[0] = {}): StreamingBench {
+  const made = new StreamingBench(options);
+  made.connect("me");
+  return made;
+}
+
+function guidOf(answer: Uint8Array): string {
+  return (decodeMessage("PubAck", answer, 0, answer.length) as { guid: string }).guid;
+}
+
+test("11.1 row 1: what decodes as a control message gets no answer", () => {
+  assert.equal(bench().ask("publish", Uint8Array.of(0x08, 0x01, 0x12, 0x01, 0x61)), undefined);
+  // A PubMsg that breaks in field 5: guid "G", then a varint.
+  assert.equal(bench().ask("publish", Uint8Array.of(0x12, 0x01, 0x47, 0x28, 0x01)), undefined);
+});
+
+test("11.1 row 2: a broken publish is refused, with its guid if that came before", () => {
+  const b = bench();
+  assert.equal(b.askError("publish", Uint8Array.of(0x22, 0x01, 0x61)), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+  const answer = b.ask("publish", Uint8Array.of(0x12, 0x01, 0x47, 0x1a, 0x05, 0x61))!;
+  assert.equal(b.error("publish", answer), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+  assert.equal(guidOf(answer), "G");
+});
+
+test("11.1 row 3: without guid, or with a name that no channel can have", () => {
+  const b = bench();
+  assert.equal(b.publish("foo", "", { guid: "" }), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+  assert.equal(b.askError("publish", new Uint8Array(0)), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+  for (const name of ["foo.*", "a>b", "foo/bar", "foo.", ".foo", "foo..bar", ""]) {
+    assert.equal(b.publish(name), STAN_ERROR.INVALID_PUBLISH_REQUEST, name);
+  }
+  for (const name of ["foo bar", "foo\\bar", "foo.bar"]) assert.equal(b.publish(name), "", name);
+});
+
+test("11.2: a connection ID alone identifies, the client ID is looked at only without one", () => {
+  const b = bench();
+  assert.equal(b.publish("foo", "", { clientId: "stranger" }), "");
+  assert.equal(b.publish("foo", "", { connectionId: "wrong" }), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+  assert.equal(b.publish("foo", "", { connectionId: "" }), "");
+  assert.equal(b.publish("foo", "", { connectionId: "", clientId: "stranger" }), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+  b.close("me");
+  assert.equal(b.publish("foo"), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+});
+
+test("11.7: deliveries of a batch leave before its acks, refusals in front of both", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  const first = b.post("publish", b.publishRequest("foo", "1"));
+  const second = b.post("publish", b.publishRequest("foo", "2"));
+  const refused = b.post("publish", b.publishRequest("foo.*"));
+  b.turn();
+  assert.deepEqual(b.sent.map(({ subject }) => subject), [refused, s.inbox, s.inbox, first, second]);
+});
+
+test("11.8: without reply subject a message is stored and delivered, and not acked", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  b.driver.serve("publish", b.publishRequest("foo", "x"), undefined);
+  b.turn();
+  assert.equal(b.sent.length, 1);
+  assert.equal(b.heard(s), "1");
+});
+
+test("11.9: the same guid twice is two messages", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  for (let i = 0; i < 2; i++) assert.equal(b.publish("foo", "", { guid: "same" }), "");
+  assert.equal(b.heard(s), "1 2");
+});
+
+test("10.3: two names that differ in letter case only cannot coexist", () => {
+  const b = bench();
+  assert.equal(b.publish("foo"), "");
+  const text = 'rejecting channel "FOO" because channel "foo" alreay exists (different cases not allowed)';
+  assert.equal(b.publish("FOO"), text);
+  assert.equal(b.subscribeError("FOO"), text);
+});
+
+test("10.4: too many channels, existing ones go on", () => {
+  const b = bench({ maxChannels: 2 });
+  for (const name of ["a", "b"]) assert.equal(b.publish(name), "");
+  assert.equal(b.publish("c"), "too many channels");
+  assert.equal(b.subscribeError("c"), "too many channels");
+  assert.equal(b.publish("a"), "");
+});
+
+test("10.7, 30.50: a message that cannot be stored takes no sequence and disturbs no other", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  b.fill("foo", 1);
+  const { messages } = b.store.channel("foo")!;
+  const append = messages.append;
+  Object.defineProperty(messages, "lastError", { value: "disk is full", configurable: true });
+  let calls = 0;
+  messages.append = (...args) => ++calls === 2 ? APPEND_FAILED : append.apply(messages, args);
+  const replies = ["x", "y", "z"].map((data) => b.post("publish", b.publishRequest("foo", data)));
+  b.turn();
+  assert.deepEqual(replies.map((reply) => b.error("publish", b.answer(reply))), ["", "disk is full", ""]);
+  assert.deepEqual(b.delivered(s).map(({ sequence, data }) => `${sequence}${data}`), ["1m0", "2x", "3z"]);
+});
+
+test("10.8: when the clock goes back the previous stamp is repeated", () => {
+  const b = bench();
+  b.fill("foo", 1);
+  b.driver.wallOffsetMs -= 5000;
+  b.fill("foo", 1);
+  b.driver.wallOffsetMs += 9000;
+  b.fill("foo", 1);
+  const { messages } = b.store.channel("foo")!;
+  const stamps = [1, 2, 3].map((sequence) => {
+    const stamp = { stampHigh: 0, stampLow: 0 };
+    assert.ok(messages.stampOf(sequence, stamp));
+    return stamp.stampHigh * 2 ** 32 + stamp.stampLow;
+  });
+  assert.equal(stamps[0], stamps[1]);
+  assert.ok(stamps[2]! > stamps[1]!);
+});
+
+test("D2: a message too large to be delivered is refused, not stored", () => {
+  const b = bench({ core: { maxPayload: 1000 } });
+  const s = b.subscribe("foo");
+  const sizes = new Map<number, string>();
+  for (let size = 900; size <= 1000; size++) sizes.set(size, b.publish("foo", "x".repeat(size)));
+  for (const { payload } of b.sent) assert.ok(payload.length + 8 <= 1000);
+  const accepted = [...sizes.values()].filter((error) => error === "").length;
+  assert.ok(accepted > 40 && accepted < 90, String(accepted));
+  assert.ok([...sizes.values()].every((error) => error === "" || error.includes("too large")));
+  assert.equal(b.delivered(s).length, accepted);
+});
+
+test("10.2: acks, unsubscribes and closes create no channel", () => {
+  const b = bench();
+  const request = { clientId: "me", channel: "foo", inbox: "x", ackInbox: "x" };
+  for (const kind of ["unsubscribe", "closeSubscription"] as const) {
+    assert.equal(b.askError(kind, b.leaveRequest(request)), STAN_ERROR.UNKNOWN_CHANNEL);
+  }
+  assert.equal(b.core.channels.all.size, 0);
+});
+
+test("11.3: the buffer of a publish is not read after the call", () => {
+  const b = bench();
+  const s = b.subscribe("foo", { startPosition: START_POSITION.FIRST });
+  const payload = b.publishRequest("foo", "hello", { reply: "a.b" });
+  b.post("publish", payload);
+  payload.fill(0);
+  b.turn();
+  assert.equal(b.delivered(s)[0]!.data, "hello");
+});
