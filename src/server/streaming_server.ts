@@ -101,6 +101,7 @@ export class StreamingServer {
         release: (address) => router.release(address),
         isCongested: (address) => router.isCongested(address),
         uniqueName: () => nuid.next(),
+        wake: () => this.nats.requestTurn(),
       },
       store: this.store,
       limits,

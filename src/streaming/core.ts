@@ -344,6 +344,7 @@ export class StreamingCore implements ChannelSource {
       channel.messages.onReadable = () => {
         this.#delivery.markChannelReady(channel);
         context.again = true;
+        context.world.wake();
       };
       channel.messages.onLimitReached = () => this.#limitReached(channel);
       context.channels.add(channel);

@@ -16,6 +16,8 @@ export interface World {
   isCongested(address: Address): boolean;
   /** A name of 22 characters that nobody else uses. */
   uniqueName(): string;
+  /** Asks for a turn although no event came: a store has something to read now. */
+  wake(): void;
 }
 
 /** Where the core writes down what happened, for people. */

@@ -73,6 +73,8 @@ export class StreamingBench {
   /** By heartbeat inbox; who is not in it answers. */
   readonly manners = new Map<string, Manner>();
   readonly congested = new Set<string>();
+  /** How often the core asked for a turn by itself. */
+  wakes = 0;
   #names = 0;
   #guids = 0;
 
@@ -104,6 +106,7 @@ export class StreamingBench {
         release: () => {},
         isCongested: (address) => this.congested.has(address.subject),
         uniqueName: () => (++this.#names).toString().padStart(22, "0"),
+        wake: () => void this.wakes++,
       },
       store: this.store,
       limits,

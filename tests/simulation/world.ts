@@ -165,6 +165,7 @@ export class World {
         release: () => {},
         isCongested: (address) => this.#byInbox.get(address.subject)?.isCongested ?? false,
         uniqueName: () => this.uniqueName(),
+        wake: () => {},
       },
       store,
       limits,

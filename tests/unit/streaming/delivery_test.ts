@@ -123,6 +123,7 @@ test("15.2: a message that is being fetched goes out when the store says so", ()
   messages.lookup = lookup;
   messages.onReadable?.();
   assert.ok(b.core.hasWork);
+  assert.equal(b.wakes, 1, "no event would come to end the turn");
   b.turn();
   assert.equal(b.heard(s), "1 2");
 });
