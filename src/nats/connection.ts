@@ -2,7 +2,8 @@
  * One client connection: its protocol state, its subscriptions, and its output. Everything a client can do wrong ends here
  * with the reference's text or, where the reference has none, with a silent close (nats-server.md 3).
  */
-import { byteString, copyRange, displayText, writeDecimal } from "../base/bytes.ts";
+import { assert } from "../base/assert.ts";
+import { byteString, byteStringOfText, copyRange, displayText, writeDecimal } from "../base/bytes.ts";
 import { isSubscriptionSubject, tokenCount } from "../base/subject.ts";
 import { TimerNode } from "../base/timer_wheel.ts";
 import type { OutputQueue } from "../runtime/output_queue.ts";
@@ -24,12 +25,18 @@ import {
   PONG_LINE,
   publishReplyViolation,
   publishViolation,
+  quoted,
   subscriptionQueueViolation,
+  subscriptionViolation,
   tooManyTokensViolation,
 } from "../wire/nats_text.ts";
+import type { AuthUser, Credentials } from "./auth/authenticator.ts";
+import { Login, type LoginHost } from "./auth/login.ts";
+import { ConnectionPermissions } from "./auth/permissions.ts";
+import type { ConnectionType } from "./auth/types.ts";
 import { type ConnectOptions, parseConnect } from "./connect_options.ts";
 import type { NatsServer } from "./nats_server.ts";
-import { CONGESTION_HIGH_BYTES, CONGESTION_LOW_BYTES } from "./router.ts";
+import { CONGESTION_HIGH_BYTES, CONGESTION_LOW_BYTES, type Router } from "./router.ts";
 import type { SubjectEntry } from "./subject_table.ts";
 import { Subscription } from "./subscription.ts";
 
@@ -37,6 +44,7 @@ import { Subscription } from "./subscription.ts";
 export type CloseReason =
   | "Client Closed"
   | "Authentication Failure"
+  | "Authentication Timeout"
   | "Slow Consumer (Pending Bytes)"
   | "Slow Consumer (Write Deadline)"
   | "Write Error"
@@ -56,11 +64,14 @@ const PING_JITTER = 0.2;
 const RTT_RENEWAL_MS = 3_600_000;
 /** Sealed output above which a flush is tried in the middle of a turn, so that a huge fan-out does not pile up. */
 const EARLY_FLUSH_BYTES = 262_144;
+/** Violations of one connection that are logged per second: a client can make as many as it sends. */
+const VIOLATION_LINES_MAX = 20;
+const VIOLATION_WINDOW_MS = 1000;
 /** Longest pause of a publisher whose receiver lags; after it the receiver counts as frozen and slows nobody any more. */
 const PUBLISHER_PAUSE_MS = 5;
 const utf8 = new TextDecoder();
 
-export class Connection extends TimerNode implements SocketHandler, NatsOperations {
+export class Connection extends TimerNode implements SocketHandler, NatsOperations, LoginHost {
   readonly id: number;
   readonly output: OutputQueue;
   readonly subscriptions = new Map<string, Subscription>();
@@ -88,10 +99,23 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   /** A bulk sender of the bus waits for this connection to catch up. */
   busWaits = false;
   isClosed = false;
+  /** Users may be limited to some of these. */
+  connectionType: ConnectionType = "STANDARD";
+  /** Of this connection's account. */
+  router: Router;
+  /** Who it is; null where nobody is asked, and before the login. */
+  user: AuthUser | null = null;
+  /** Null: everything is allowed. */
+  permissions: ConnectionPermissions | null = null;
+  /** The same when it may answer what it receives, else null: the one thing a delivery has to ask. */
+  answers: ConnectionPermissions | null = null;
+  /** DER of the client certificate that the TLS handshake verified. */
+  tlsPeer: Uint8Array | undefined = undefined;
 
   readonly #server: NatsServer;
   readonly #socket: Socket;
-  readonly #parser: NatsParser;
+  #parser: NatsParser;
+  readonly #login: Login | null;
   #subject: SubjectEntry | null = null;
   #reply: SubjectEntry | null = null;
   /** What the reserved names forbid for the current control line; derived once per line. */
@@ -103,10 +127,12 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   #stuckSinceMs = 0;
   /** Did not drain within a publisher's pause; ignored by congestion control until it has drained. */
   #frozen = false;
+  #violationsSinceMs = 0;
+  #violationCount = 0;
   #pausedPublishers: Connection[] | null = null;
   #pauseCount = 0;
 
-  constructor(server: NatsServer, socket: Socket, id: number, nowMs: number) {
+  constructor(server: NatsServer, socket: Socket, id: number, nowMs: number, nonce: string) {
     super();
     this.#server = server;
     this.#socket = socket;
@@ -114,7 +140,15 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.output = socket.output;
     this.startedMs = nowMs;
     this.lastActivityMs = nowMs;
+    this.router = server.router;
     this.#parser = new NatsParser(this, server.parserLimits);
+    const { authenticator } = server;
+    this.#login = authenticator === null ? null : new Login(this, authenticator, server.wheel, nonce);
+  }
+
+  /** As in the INFO, for clients that sign; empty otherwise. */
+  get nonce(): string {
+    return this.#login?.nonce ?? "";
   }
 
   get address(): string {
@@ -134,10 +168,17 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   data(bytes: Uint8Array): void {
     if (this.isClosed) return;
     const server = this.#server;
-    server.router.congested = null;
+    this.router.congested = null;
     this.lastActivityMs = server.clockMs();
-    this.#parser.feed(bytes);
-    const congested = server.router.congested as Connection | null;
+    const login = this.#login;
+    if (login === null) {
+      this.#parser.feed(bytes);
+    } else {
+      if (!login.admit(bytes, this.#parser.pendingBytes === 0)) return;
+      this.#parser.feed(bytes);
+      login.parsed();
+    }
+    const congested = this.router.congested as Connection | null;
     if (congested !== null && congested !== this) this.#yieldTo(congested);
   }
 
@@ -155,11 +196,12 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     if (this.#pausedPublishers !== null) this.#resumePublishers();
     if (this.busWaits) {
       this.busWaits = false;
-      this.#server.router.onDrained?.();
+      this.router.onDrained?.();
     }
   }
 
   peerEnded(): void {
+    if (this.#login?.peerEnded() === true) return;
     // Input that came before the FIN has been handled; its answers go out first (section 2).
     this.close("Client Closed");
   }
@@ -199,12 +241,12 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     if (this.isClosed) return;
     this.isClosed = true;
     this.#parser.close();
+    this.#login?.close();
     this.#subject = null;
     this.#reply = null;
     this.#resumePublishers();
-    const router = this.#server.router;
-    for (const subscription of this.subscriptions.values()) router.remove(subscription);
-    this.subscriptions.clear();
+    const router = this.router;
+    this.#dropAll();
     this.#server.forget(this, reason);
     if (this.busWaits) {
       this.busWaits = false;
@@ -248,7 +290,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
         );
         return false;
       }
-      if (pending > CONGESTION_HIGH_BYTES && !this.#frozen) this.#server.router.congested = this;
+      if (pending > CONGESTION_HIGH_BYTES && !this.#frozen) this.router.congested = this;
       output.reserve(count);
     }
     return true;
@@ -280,7 +322,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   delivered(subscription: Subscription, size: number): void {
     this.outMessages++;
     this.outBytes += size;
-    const statistics = this.#server.router.statistics;
+    const statistics = this.router.statistics;
     statistics.outMessages++;
     statistics.outBytes += size;
     subscription.delivered++;
@@ -301,6 +343,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const at = copyRange(buffer, output.length, head, 0, headLength);
     // `[reply ]size CRLF payload CRLF` reads the same in PUB and in MSG: one contiguous copy.
     output.length = copyRange(buffer, at, parser.buffer, tailStart, tailEnd);
+    if (this.answers !== null && parser.replyEnd > parser.replyStart) this.#grantAnswer(parser);
     this.delivered(subscription, parser.payloadEnd - parser.payloadStart);
     return true;
   }
@@ -334,6 +377,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     buffer[at++] = 13;
     buffer[at++] = 10;
     output.length = copyRange(buffer, at, source, payloadStart, parser.payloadEnd + 2);
+    if (replyLength > 0 && this.answers !== null) this.#grantAnswer(parser);
     this.delivered(subscription, size);
     return true;
   }
@@ -353,13 +397,13 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
 
   publish(parser: NatsParser): void {
     const server = this.#server;
-    const router = server.router;
+    const router = this.router;
     let entry = this.#subject;
     if (!parser.sameLine || entry === null) {
       entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd);
       this.#subject = entry;
       this.#reply = null;
-      this.#lineRefused = reservedNames(parser, entry);
+      this.#lineRefused = this.permissions === null ? reservedNames(parser, entry) : this.#refusal(parser, entry);
     } else if (entry.generation !== router.generation) {
       entry = router.refresh(entry);
       this.#subject = entry;
@@ -371,7 +415,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     router.statistics.inBytes += size;
     if (server.log.traceEnabled) this.#tracePublish(parser);
     if (this.pedantic && (entry.wildcard || !entry.publishable)) this.#error(NATS_ERROR.invalidPublishSubject);
-    if (this.#lineRefused !== "") return this.#error(this.#lineRefused);
+    if (this.#lineRefused !== "") return this.#refusePublish(entry);
     if (this.verbose) this.write(OK_LINE);
     const reached = router.publish(this, parser, entry);
     if (reached === 0 && this.noResponders && parser.replyEnd > parser.replyStart && !this.isClosed) {
@@ -385,7 +429,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     // A generation of -1 is refreshed by whoever sends to it.
     if (known !== null && !known.dropped) return known;
     const parser = this.#parser;
-    return this.#reply = this.#server.router.entryOf(parser.buffer, parser.replyStart, parser.replyEnd);
+    return this.#reply = this.router.entryOf(parser.buffer, parser.replyStart, parser.replyEnd);
   }
 
   connect(buffer: Uint8Array, start: number, end: number): void {
@@ -403,6 +447,12 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.name = options.name ?? this.name;
     this.lang = options.lang ?? this.lang;
     this.version = options.version ?? this.version;
+    if (this.#login === null) this.connected(options);
+    else this.#login.present(options, buffer, end);
+  }
+
+  /** The rest of a CONNECT whose sender was let in. */
+  connected(options: ConnectOptions): void {
     if ((options.account !== undefined && options.account !== "") || options.new_account === true) {
       return this.close("Authentication Failure", NATS_ERROR.authorization);
     }
@@ -429,10 +479,12 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const subject = byteString(buffer, subjectStart, subjectEnd);
     const queue = byteString(buffer, queueStart, queueEnd);
     const sidText = byteString(buffer, sidStart, sidEnd);
-    const { options, router, log } = this.#server;
+    const { options, log } = this.#server;
     if (log.traceEnabled) this.#trace("<<-", `SUB ${subject} ${queue === "" ? "" : queue + " "}${sidText}`);
     // The order of the checks is the reference's: a sid in use hides an invalid subject, but not the limit.
-    if (queue === "_sys_") return this.#error(subscriptionQueueViolation(subject, queue));
+    if (queue === "_sys_" || this.permissions?.rules.allowsSubscribe(subject, queue) === false) {
+      return this.#refuseSubscribe(subject, queue, sidText);
+    }
     if (options.maxSubscriptionTokens > 0 && tokenCount(subject) > options.maxSubscriptionTokens) {
       return this.#error(tooManyTokensViolation(subject));
     }
@@ -442,8 +494,9 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     if (!this.subscriptions.has(sidText)) {
       if (!isSubscriptionSubject(subject)) return this.#error(NATS_ERROR.invalidSubject);
       const subscription = new Subscription(this, null, subject, queue, buffer.slice(sidStart, sidEnd), sidText);
+      if (this.permissions !== null) subscription.filtered = this.permissions.rules.filtersDeliveries(subject);
       this.subscriptions.set(sidText, subscription);
-      router.add(subscription);
+      this.router.add(subscription);
     }
     if (this.verbose) this.write(OK_LINE);
   }
@@ -496,6 +549,108 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
       case PARSE_SILENT:
         return this.close("Protocol Violation");
     }
+  }
+
+  // Login --------------------------------------------------------------------------------------------------------------
+
+  /** Starts the time for CONNECT, where one is needed. */
+  startLogin(): void {
+    if (this.#login === null) return;
+    this.#login.start(this.#server.nowMs);
+    this.#server.wake();
+  }
+
+  enter(user: AuthUser): void {
+    if (user === this.user) return;
+    // Somebody else's subscriptions say nothing about what this one may see (from 2.14 on the reference drops them, too).
+    this.#dropAll();
+    this.user = user;
+    const router = this.#server.accounts.router(user.account);
+    assert(router !== undefined, "every user's account has a router");
+    this.router = router;
+    this.router.congested = null;
+    this.permissions = user.rules === null ? null : new ConnectionPermissions(user.rules);
+    this.answers = this.permissions?.grantsReplies === true ? this.permissions : null;
+    this.#subject = null;
+    this.#reply = null;
+  }
+
+  refuse(credentials: Credentials): void {
+    const { nkey = "", user = "" } = credentials;
+    const name = nkey !== "" ? `Nkey ${quotedText(nkey)}` : `User ${quotedText(user)}`;
+    this.#server.log.error(`${this.describe()} - authentication error - ${name}`);
+    this.close("Authentication Failure", NATS_ERROR.authorization);
+  }
+
+  expire(): void {
+    this.close("Authentication Timeout", NATS_ERROR.authenticationTimeout);
+  }
+
+  overrun(): void {
+    this.abort("Authentication Failure");
+  }
+
+  suspend(): void {
+    this.#parser.close();
+    this.#parser = new NatsParser(this, this.#server.parserLimits);
+    this.#parser.headersAllowed = this.headers;
+    this.#subject = null;
+    this.#pauseCount++;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (--this.#pauseCount === 0 && !this.isClosed) this.#socket.resume();
+  }
+
+  // Permissions --------------------------------------------------------------------------------------------------------
+
+  /** Asked where the receivers of a subject are resolved, of subscriptions that are `filtered`. */
+  mayReceive(subject: string, queue: string): boolean {
+    return this.permissions === null || this.permissions.rules.allowsDelivery(subject, queue);
+  }
+
+  /** A message with the reply `buffer[start, end)` was delivered here. */
+  grantReply(buffer: Uint8Array, start: number, end: number): void {
+    this.answers?.grantReply(byteString(buffer, start, end), this.#server.nowMs);
+  }
+
+  #grantAnswer(parser: NatsParser): void {
+    this.grantReply(parser.buffer, parser.replyStart, parser.replyEnd);
+  }
+
+  /** What forbids the current control line, or "". */
+  #refusal(parser: NatsParser, entry: SubjectEntry): string {
+    const { permissions } = this;
+    if (permissions !== null) {
+      // Answers are counted, so the next message is asked about again although its line may be the same.
+      if (permissions.grantsReplies) this.#subject = null;
+      if (!permissions.takePublish(entry.subject, this.#server.nowMs)) return publishViolation(entry.subject);
+    }
+    return reservedNames(parser, entry);
+  }
+
+  #refusePublish(entry: SubjectEntry): void {
+    if (this.permissions !== null) this.#logViolation("Publish", `Subject ${quoted(entry.subject)}`);
+    this.#error(this.#lineRefused);
+  }
+
+  #refuseSubscribe(subject: string, queue: string, sid: string): void {
+    const queueText = queue === "" ? "" : `, Queue: ${quoted(queue)}`;
+    this.#logViolation("Subscription", `Subject ${quoted(subject)}${queueText}, SID ${sid}`);
+    this.#error(queue === "" ? subscriptionViolation(subject) : subscriptionQueueViolation(subject, queue));
+  }
+
+  #logViolation(kind: "Publish" | "Subscription", what: string): void {
+    const nowMs = this.#server.nowMs;
+    if (nowMs - this.#violationsSinceMs >= VIOLATION_WINDOW_MS) {
+      this.#violationsSinceMs = nowMs;
+      this.#violationCount = 0;
+    }
+    if (++this.#violationCount > VIOLATION_LINES_MAX) return;
+    const { user } = this;
+    const name = user === null || user.name === "" ? 'User "N/A"' : `${USER_KINDS[user.kind]} ${quotedText(user.name)}`;
+    this.#server.log.error(`${this.describe()} - ${kind} Violation - ${name}, ${displayText(what)}`);
   }
 
   // Timers -------------------------------------------------------------------------------------------------------------
@@ -558,7 +713,13 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
 
   #drop(subscription: Subscription): void {
     this.subscriptions.delete(subscription.sidText);
-    this.#server.router.remove(subscription);
+    this.router.remove(subscription);
+  }
+
+  #dropAll(): void {
+    const router = this.router;
+    for (const subscription of this.subscriptions.values()) router.remove(subscription);
+    this.subscriptions.clear();
   }
 
   /** An error that leaves the connection open. */
@@ -601,6 +762,14 @@ function reservedNames(parser: NatsParser, entry: SubjectEntry): string {
   }
   if (entry.subject.length > 5 && entry.subject.startsWith("_GR_.")) return publishViolation(entry.subject);
   return "";
+}
+
+/** How log lines call somebody who was let in. */
+const USER_KINDS = { user: "User", token: "User", nkey: "Nkey" } as const;
+
+/** Text of a client's JSON in quotes, as a log line may show it. */
+function quotedText(text: string): string {
+  return displayText(quoted(byteStringOfText(text)));
 }
 
 /** CONNECT as a log may show it. */

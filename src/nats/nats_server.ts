@@ -8,8 +8,11 @@ import type { LogView } from "../log/types.ts";
 import type { Listener, Runtime, Socket, SocketHandler, TimerHandle } from "../runtime/types.ts";
 import type { ParserLimits } from "../wire/nats_parser.ts";
 import { NATS_ERROR } from "../wire/nats_text.ts";
+import { Accounts } from "./auth/accounts.ts";
+import { Authenticator, needsAuthentication } from "./auth/authenticator.ts";
+import type { AuthOptions } from "./auth/types.ts";
 import { type CloseReason, Connection } from "./connection.ts";
-import { Router } from "./router.ts";
+import { Router, type RouterOptions } from "./router.ts";
 import { createServerId } from "./server_id.ts";
 
 /** What this part needs to know; see operations.md 1.4 and 2.5 for the options behind it. */
@@ -38,6 +41,8 @@ export interface NatsServerOptions {
   /** Compatibility level announced in INFO (nats-server.md 1). */
   readonly version: string;
   readonly gitCommit: string;
+  /** Absent: everybody may enter and do everything. */
+  readonly auth?: AuthOptions;
 }
 
 /** Connections closed per turn at shutdown, so that nothing waits behind a very long loop. */
@@ -45,13 +50,19 @@ const CLOSE_BATCH = 256;
 /** How long `close` waits for the last words to reach the system, and how often it looks. */
 const LAST_WORDS_MS_MAX = 500;
 const LAST_WORDS_STEP_MS = 5;
+/** 15 characters in base64url. */
+const NONCE_BYTES = 11;
 
 export class NatsServer {
   readonly options: NatsServerOptions;
   readonly log: LogView;
   readonly id: string;
   readonly name: string;
+  /** Of the account `$G`: the one the streaming layer meets. */
   readonly router: Router;
+  readonly accounts: Accounts;
+  /** Null: nobody is asked who it is. */
+  readonly authenticator: Authenticator | null;
   readonly wheel: TimerWheel;
   readonly parserLimits: ParserLimits;
   readonly connections = new Map<number, Connection>();
@@ -82,11 +93,22 @@ export class NatsServer {
     this.name = options.serverName === "" ? this.id : options.serverName;
     const seed = new Uint8Array(4);
     runtime.random(seed);
-    this.router = new Router({
+    const routerOptions: RouterOptions = {
       seed: new DataView(seed.buffer).getInt32(0),
       maxPayload: options.maxPayload,
       requestTurn: () => this.requestTurn(),
-    });
+    };
+    const router = new Router(routerOptions);
+    this.router = router;
+    const { auth } = options;
+    this.accounts = new Accounts(
+      auth?.accounts ?? [],
+      router,
+      () => new Router({ ...routerOptions, statistics: router.statistics }),
+    );
+    this.authenticator = auth === undefined || !needsAuthentication(auth)
+      ? null
+      : new Authenticator(auth, (bytes) => runtime.random(bytes), runtime.bcryptMatches);
     this.nowMs = runtime.clock.monotonicMs();
     this.wheel = new TimerWheel(this.nowMs);
     this.parserLimits = { maxControlLine: options.maxControlLine, maxPayload: options.maxPayload };
@@ -106,6 +128,9 @@ export class NatsServer {
   /** Opens the client port. Rejects with RuntimeError when the address cannot be had. */
   async listen(): Promise<void> {
     const { options } = this;
+    if (this.authenticator?.hasPlainSecrets === true) {
+      this.log.warn("Plaintext passwords detected, use nkeys or bcrypt");
+    }
     this.#listener = await this.#runtime.network.listen(
       { host: options.host, port: options.port, maxSockets: this.#runtime.network.socketCountMax },
       (socket) => this.#accept(socket),
@@ -164,7 +189,7 @@ export class NatsServer {
   readonly #turn = (): void => {
     this.#turnRequested = false;
     this.nowMs = this.#runtime.clock.monotonicMs();
-    this.router.runQueue();
+    for (const router of this.accounts.all()) router.runQueue();
     this.onTurn?.();
     const batch = this.#dirty;
     if (batch.length === 0) return;
@@ -256,7 +281,7 @@ export class NatsServer {
   #accept(socket: Socket): SocketHandler {
     const id = this.#nextId++;
     this.router.statistics.totalConnections++;
-    const connection = new Connection(this, socket, id, this.clockMs());
+    const connection = new Connection(this, socket, id, this.clockMs(), this.#createNonce());
     if (this.log.debugEnabled) this.log.debug(`${connection.describe()} - Client connection created`);
     this.connections.set(id, connection);
     connection.sendInfo(this.#info(connection));
@@ -268,8 +293,17 @@ export class NatsServer {
     } else {
       connection.flush(this.nowMs);
       connection.schedulePing(this.options.pingIntervalMs);
+      connection.startLogin();
     }
     return connection;
+  }
+
+  /** 15 characters that this connection's client has to sign; empty when no client can. */
+  #createNonce(): string {
+    if (this.authenticator?.offersNonce !== true) return "";
+    const bytes = new Uint8Array(NONCE_BYTES);
+    this.#runtime.random(bytes);
+    return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   }
 
   #info(connection: Connection): Uint8Array {
@@ -283,9 +317,11 @@ export class NatsServer {
       host: this.#infoHost,
       port: this.#infoPort,
       headers: true,
+      ...(this.authenticator === null || this.authenticator.hasAnonymous ? {} : { auth_required: true }),
       max_payload: this.options.maxPayload,
       client_id: connection.id,
       client_ip: connection.remoteAddress,
+      ...(connection.nonce === "" ? {} : { nonce: connection.nonce }),
     };
     return new TextEncoder().encode(`INFO ${JSON.stringify(info)} \r\n`);
   }

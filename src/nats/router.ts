@@ -35,6 +35,28 @@ export interface Statistics {
   internalDropped: number;
 }
 
+function createStatistics(): Statistics {
+  return {
+    inMessages: 0,
+    inBytes: 0,
+    outMessages: 0,
+    outBytes: 0,
+    slowConsumers: 0,
+    totalConnections: 0,
+    internalDropped: 0,
+  };
+}
+
+/** What a router is made of. */
+export interface RouterOptions {
+  /** Random per process. */
+  readonly seed: number;
+  readonly maxPayload: number;
+  readonly requestTurn: () => void;
+  /** Absent: its own. */
+  readonly statistics?: Statistics;
+}
+
 /** The one message object that internal receivers see. */
 class RouterMessage implements BusMessage {
   buffer: Uint8Array = EMPTY;
@@ -70,15 +92,8 @@ interface QueuedMessage {
 export class Router implements Bus {
   readonly sublist = new Sublist();
   readonly subjects: SubjectTable;
-  readonly statistics: Statistics = {
-    inMessages: 0,
-    inBytes: 0,
-    outMessages: 0,
-    outBytes: 0,
-    slowConsumers: 0,
-    totalConnections: 0,
-    internalDropped: 0,
-  };
+  /** Of the whole server: the routers of all accounts count into the same ones. */
+  readonly statistics: Statistics;
   /** Changes whenever a wildcard subscription comes or goes: then every entry is resolved anew at its next use. */
   generation = 1;
   /** A receiver whose output has grown beyond the high mark while the current batch was delivered. */
@@ -90,7 +105,8 @@ export class Router implements Bus {
   #queuedBytes = 0;
   readonly #requestTurn: () => void;
 
-  constructor(options: { seed: number; maxPayload: number; requestTurn: () => void }) {
+  constructor(options: RouterOptions) {
+    this.statistics = options.statistics ?? createStatistics();
     this.subjects = new SubjectTable(options.seed);
     this.maxPayload = options.maxPayload;
     this.#requestTurn = options.requestTurn;
@@ -140,15 +156,16 @@ export class Router implements Bus {
     entry.generation = this.generation;
     if (!entry.publishable) return entry;
     const result = this.sublist.match(entry.subject);
-    if (result.plain.length > 0) {
-      entry.plain = result.plain;
-      entry.heads = result.plain.map((subscription) => frameHead(entry, subscription));
+    const plain = reachable(result.plain, entry.subject);
+    if (plain.length > 0) {
+      entry.plain = plain;
+      entry.heads = plain.map((subscription) => frameHead(entry, subscription));
     }
     if (result.groups.length > 0) {
-      entry.groups = result.groups.map((members): QueueGroup => ({
-        members,
-        heads: members.map((subscription) => frameHead(entry, subscription)),
-      }));
+      entry.groups = result.groups.map((group): QueueGroup => {
+        const members = reachable(group, entry.subject);
+        return { members, heads: members.map((subscription) => frameHead(entry, subscription)) };
+      });
     }
     return entry;
   }
@@ -369,6 +386,19 @@ export class Router implements Bus {
   }
 }
 
+/**
+ * Without those whose users may not receive `subject`. Decided where receivers are resolved, once per subject and change of
+ * subscriptions, so that a delivery asks nothing.
+ */
+function reachable(subscriptions: readonly Subscription[], subject: string): readonly Subscription[] {
+  for (let i = 0; i < subscriptions.length; i++) {
+    if (subscriptions[i]!.filtered) {
+      return subscriptions.filter((one) => !one.filtered || one.connection?.mayReceive(subject, one.queue) === true);
+    }
+  }
+  return subscriptions;
+}
+
 /** `MSG <subject> <sid> ` */
 function frameHead(entry: SubjectEntry, subscription: Subscription): Uint8Array {
   if (subscription.connection === null) return EMPTY;
@@ -408,6 +438,7 @@ function writeFrame(
   buffer[at++] = CR;
   buffer[at++] = LF;
   output.length = at;
+  if (reply.length > 0 && connection.answers !== null) connection.grantReply(reply, 0, reply.length - 1);
   connection.delivered(subscription, size);
   return true;
 }

@@ -1,7 +1,8 @@
 /** Server ids have the form of a public server key: 56 characters of base32 that start with `N` (nats-server.md 3.3, 6.3). */
 import type { FillRandom } from "../base/nuid.ts";
 
-const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/** Base32 of RFC 4648, as all keys of NATS are written in. */
+export const BASE32_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const SERVER_PREFIX = 0x68;
 
 export function createServerId(fill: FillRandom): string {
@@ -19,7 +20,7 @@ export function createServerId(fill: FillRandom): string {
     count += 8;
     while (count >= 5) {
       count -= 5;
-      text += ALPHABET[(bits >>> count) & 31]!;
+      text += BASE32_ALPHABET[(bits >>> count) & 31]!;
     }
     bits &= (1 << count) - 1;
   }
@@ -27,7 +28,7 @@ export function createServerId(fill: FillRandom): string {
 }
 
 /** CRC-16/XMODEM of the first `length` bytes. */
-function crc16(bytes: Uint8Array, length: number): number {
+export function crc16(bytes: Uint8Array, length: number): number {
   let crc = 0;
   for (let i = 0; i < length; i++) {
     crc ^= bytes[i]! << 8;

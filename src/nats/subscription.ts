@@ -19,6 +19,8 @@ export class Subscription {
   delivered = 0;
   /** Removed after this many deliveries; 0 = no limit. */
   max = 0;
+  /** Wider than something its user may not receive: single subjects are kept from it (nats-server.md 6.2). */
+  filtered = false;
   /** Set on removal: a copy under way in the same batch must not be delivered (trap 50). */
   closed = false;
 

@@ -194,6 +194,11 @@ export interface Runtime {
   readonly process: ProcessHost;
   /** Fills `bytes` from the system's secure source. */
   random(bytes: Uint8Array): void;
+  /**
+   * Verifies a bcrypt hash (`$2b$`) off the event loop, where the platform can. Passwords of 1 to 72 bytes without NUL; for
+   * others platforms differ.
+   */
+  readonly bcryptMatches?: (password: string, hash: string) => Promise<boolean>;
 }
 
 /** Stable codes of what the platform can refuse. */

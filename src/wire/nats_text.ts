@@ -92,6 +92,10 @@ export function publishViolation(subject: string): string {
   return `Permissions Violation for Publish to ${quoted(subject)}`;
 }
 
+export function subscriptionViolation(subject: string): string {
+  return `Permissions Violation for Subscription to ${quoted(subject)}`;
+}
+
 export function subscriptionQueueViolation(subject: string, queue: string): string {
   return `Permissions Violation for Subscription to ${quoted(subject)} using queue ${quoted(queue)}`;
 }

@@ -61,6 +61,8 @@ export interface BunTcpListener {
 export interface BunGlobal {
   readonly version: string;
   readonly main: string;
+  /** Computes on the thread pool. */
+  readonly password: { verify(password: string, hash: string, algorithm: "bcrypt"): Promise<boolean> };
   listen<Data>(options: {
     readonly hostname: string;
     readonly port: number;

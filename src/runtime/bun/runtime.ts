@@ -33,5 +33,6 @@ export function createRuntime(): Runtime {
     files: createFiles(),
     process: createProcessHost({ isCompiled: EMBEDDED_ROOTS.some((root) => bun.main.startsWith(root)) }),
     random: createRandom(),
+    bcryptMatches: (password, hash) => bun.password.verify(password, hash, "bcrypt"),
   };
 }
