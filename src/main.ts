@@ -1,6 +1,13 @@
 /** The executable: reads the arguments, starts the server, sets the exit status. */
 import { helpText, tlsHelpText } from "./config/help.ts";
-import { defaultOptions, type Options, parseCommandLine } from "./config/options.ts";
+import {
+  type ConfigNote,
+  defaultOptions,
+  type FileText,
+  type Options,
+  parseCommandLine,
+  unsupportedFeatures,
+} from "./config/options.ts";
 import { versionText } from "./config/version.ts";
 import type { Logger } from "./log/logger.ts";
 import { datedLine, openLog } from "./log/open_log.ts";
@@ -15,7 +22,10 @@ const EXIT_TERMINATED = 143;
 
 const runtime = await pickRuntime();
 const { process } = runtime;
-const command = parseCommandLine(process.args, process.programName);
+const command = parseCommandLine(process.args, process.programName, {
+  readFile: (path) => readConfig(runtime, path),
+  env: (name) => process.env(name),
+});
 switch (command.kind) {
   case "version":
     process.writeOut(`${versionText(process.programName)}\n`);
@@ -36,18 +46,47 @@ switch (command.kind) {
     process.exit(command.exitCode);
     break;
   case "run":
-    await run(runtime, command.options);
+  case "checked": {
+    for (const warning of command.warnings) process.writeErr(`${warning}\n`);
+    const missing = unsupportedFeatures(command.options);
+    for (const feature of missing) process.writeErr(`${feature}\n`);
+    if (missing.length > 0) process.exit(1);
+    if (command.kind === "run") await run(runtime, command.options, command.notes);
+    else tellChecked(command.options, command.notes);
+  }
 }
 
-async function run(runtime: Runtime, options: Options): Promise<void> {
-  const log = openLogOrExit(runtime, options);
-  const server = new StreamingServer(options, runtime, log);
+/** The answer of `-t`. */
+function tellChecked({ configFiles }: Options, notes: readonly ConfigNote[]): void {
+  for (const note of notes) process.writeErr(`${note.text}\n`);
+  for (const file of new Set([configFiles.nats, configFiles.streaming])) {
+    if (file !== "") process.writeErr(`${process.programName}: configuration file ${file} is valid\n`);
+  }
+}
 
+/** A file of the configuration; the reason is in the words that the reference takes from the system. */
+function readConfig({ files }: Runtime, path: string): FileText {
+  try {
+    return { ok: true, text: files.readText(path) };
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw error;
+    if (error.code === "NOT_FOUND") return { ok: false, reason: "no such file or directory" };
+    return { ok: false, reason: error.code === "PERMISSION_DENIED" ? "permission denied" : error.message };
+  }
+}
+
+async function run(runtime: Runtime, options: Options, notes: readonly ConfigNote[]): Promise<void> {
+  const log = openLogOrExit(runtime, options);
+  for (const { level, text } of notes) {
+    if (level === "warning") log.core.warn(text);
+    else log.core.info(text);
+  }
   const fail = (reason: string): never => {
     log.core.fatal(reason);
     log.close();
     return process.exit(1);
   };
+  const server = buildServer(options, runtime, log, fail);
   process.onUncaught((error) => {
     // A broken invariant: going on could write a store we no longer understand.
     const text = error instanceof Error ? error.stack ?? error.message : String(error);
@@ -81,6 +120,20 @@ async function run(runtime: Runtime, options: Options): Promise<void> {
     if (error instanceof RuntimeError) {
       fail(`Could not write pidfile: ${error.message}. Name a file that can be written, or leave -P out`);
     }
+    throw error;
+  }
+}
+
+function buildServer(
+  options: Options,
+  runtime: Runtime,
+  log: Logger,
+  fail: (reason: string) => never,
+): StreamingServer {
+  try {
+    return new StreamingServer(options, runtime, log);
+  } catch (error) {
+    if (error instanceof ServerError) return fail(error.message);
     throw error;
   }
 }

@@ -42,10 +42,9 @@ function entry(row: OptionRow): string {
 
 /** Kinds that people look for, in their words. */
 const LATER_SUMMARY =
-  "Options for config files, the FILE and SQL stores, encryption, clustering, fault tolerance, an external NATS server,\n" +
-  "TLS, authorization, routes and syslog are known but not available in this version.";
-const LATER_SUMMARY_CORE =
-  "Options for config files, TLS, authorization, routes and syslog are known but not available in this version.";
+  "Options for the FILE and SQL stores, encryption, clustering, fault tolerance, an external NATS server, routes and\n" +
+  "syslog are known but not available in this version.";
+const LATER_SUMMARY_CORE = "Options for routes and syslog are known but not available in this version.";
 
 /** The whole text of `--help`. Begins and ends with an empty line, as the reference's does. */
 export function helpText(programName: string): string {

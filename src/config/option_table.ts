@@ -14,7 +14,24 @@ export type OptionField = {
 }[keyof Options];
 
 /** Flags that do more than set one field. */
-export type OptionEffect = "help" | "helpTls" | "version" | "coreDebugTrace" | "streamingDebugTrace" | "store";
+export type OptionEffect =
+  | "help"
+  | "helpTls"
+  | "version"
+  | "coreDebugTrace"
+  | "streamingDebugTrace"
+  | "store"
+  | "config"
+  | "streamingConfig"
+  | "checkConfig"
+  | "user"
+  | "password"
+  | "token"
+  | "tls"
+  | "tlsCert"
+  | "tlsKey"
+  | "tlsCa"
+  | "tlsVerify";
 
 /** Headings of `--help`, in its order (operations.md 1.6). */
 export const HELP_GROUPS = Object.freeze(
@@ -37,7 +54,6 @@ export type HelpGroup = (typeof HELP_GROUPS)[number];
 
 /** Kinds of options that are known and refused; the text says what to do instead. */
 export const LATER = Object.freeze({
-  configFile: "config files are not read yet; give the options on the command line",
   fileStore: "only the MEMORY store exists so far; leave the flag out",
   sqlStore: "only the MEMORY store exists so far; leave the flag out",
   encryption: "there is no persistent store to encrypt yet; leave the flag out",
@@ -45,7 +61,6 @@ export const LATER = Object.freeze({
   faultTolerance: "the server runs standalone so far; leave the flag out",
   externalNats: "only the embedded NATS server is used so far; let clients connect to this server's own port",
   tls: "connections are not encrypted yet; put a TLS-terminating proxy in front and bind to a private address with -a",
-  authorization: "clients are not authenticated yet; bind to a private address with -a",
   routes: "routes between NATS servers are not there yet; run one server and leave the flag out",
   syslog: "log lines go to stderr or to a file (-l); forward them from there",
   signals: "send the signal yourself, for example with kill and the file of -P",
@@ -54,7 +69,6 @@ export const LATER = Object.freeze({
   logUtc: "log times are local; set TZ=UTC in the environment",
   traceVerbose: "there is no system account to trace; use -V or -DV",
   portsFile: "read the port from the log, or choose it with -p",
-  checkConfig: "config files are not read yet; leave the flag out",
 });
 export type LaterKind = keyof typeof LATER;
 
@@ -132,8 +146,8 @@ const streamingTls = rowsOf("Streaming Server TLS Options", "tls");
 const streamingLog = rowsOf("Streaming Server Logging Options");
 const embedded = rowsOf("Embedded NATS Server Options");
 const logging = rowsOf("Logging Options");
-const authorization = rowsOf("Authorization Options", "authorization");
-const tls = rowsOf("TLS Options", "tls");
+const authorization = rowsOf("Authorization Options");
+const tls = rowsOf("TLS Options");
 const routes = rowsOf("NATS Clustering Options", "routes");
 const common = rowsOf("Common Options");
 
@@ -221,7 +235,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
       later: "externalNats",
     },
   ),
-  streaming("stan_config sc", "string", "", "", "Streaming configuration file", { later: "configFile" }),
+  streaming("stan_config sc", "string", "", "", "Streaming configuration file", { effect: "streamingConfig" }),
   streaming("hb_interval hbi", "duration", "30s", "streaming.hb_interval", "Time between heartbeats to a client", {
     field: "heartbeat.intervalMs",
   }),
@@ -503,7 +517,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     field: "httpPort",
   }),
   embedded("https_port ms", "int", "0", "https_port", "Port for monitoring over HTTPS", { later: "tls" }),
-  embedded("config c", "string", "", "", "NATS configuration file", { later: "configFile" }),
+  embedded("config c", "string", "", "", "NATS configuration file", { effect: "config" }),
   embedded("pid P", "string", "", "pid_file", "File to write the process ID to", { field: "pidFile" }),
   embedded("signal sl", "string", "", "", "Send a signal to a running server: stop, quit, reopen, reload", {
     metavar: "<signal>[=<pid>]",
@@ -530,7 +544,10 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     later: "jetstream",
     unlisted: "all",
   }),
-  embedded("t", "bool", "false", "", "Check the configuration file", { later: "checkConfig", unlisted: "all" }),
+  embedded("t", "bool", "false", "", "Check the configuration file and exit", {
+    effect: "checkConfig",
+    unlisted: "all",
+  }),
 
   logging("log l", "string", "", "log_file", "File for log lines; empty = stderr", { field: "log.file" }),
   logging("logtime T", "bool", "true", "logtime", "Log lines carry date and time", { field: "log.time" }),
@@ -554,15 +571,19 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     unlisted: "all",
   }),
 
-  authorization("user", "string", "", "authorization.user", "User that clients must give"),
-  authorization("pass", "string", "", "authorization.password", "Password that clients must give"),
-  authorization("auth", "string", "", "authorization.token", "Token that clients must give"),
+  authorization("user", "string", "", "authorization.user", "User that clients must give", { effect: "user" }),
+  authorization("pass", "string", "", "authorization.password", "Password that clients must give", {
+    effect: "password",
+  }),
+  authorization("auth", "string", "", "authorization.token", "Token that clients must give", { effect: "token" }),
 
-  tls("tls", "bool", "false", "tls", "Clients must use TLS"),
-  tls("tlscert", "string", "", "tls.cert_file", "Server certificate, a PEM file"),
-  tls("tlskey", "string", "", "tls.key_file", "Key of the server certificate, a PEM file"),
-  tls("tlscacert", "string", "", "tls.ca_file", "Authorities that sign client certificates, a PEM file"),
-  tls("tlsverify", "bool", "false", "tls.verify", "Clients must show a certificate"),
+  tls("tls", "bool", "false", "tls", "Clients must use TLS", { effect: "tls" }),
+  tls("tlscert", "string", "", "tls.cert_file", "Server certificate, a PEM file", { effect: "tlsCert" }),
+  tls("tlskey", "string", "", "tls.key_file", "Key of the server certificate, a PEM file", { effect: "tlsKey" }),
+  tls("tlscacert", "string", "", "tls.ca_file", "Authorities that sign client certificates, a PEM file", {
+    effect: "tlsCa",
+  }),
+  tls("tlsverify", "bool", "false", "tls.verify", "Clients must show a certificate", { effect: "tlsVerify" }),
 
   routes("routes", "stringList", "", "cluster.routes", "NATS servers to connect to, separated by commas"),
   routes("cluster cluster_listen", "string", "", "cluster.listen", "URL to listen on for other NATS servers", {

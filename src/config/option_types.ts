@@ -74,6 +74,130 @@ export interface LogOptions {
   readonly maxTracedMessageBytes: number;
 }
 
+/** Subjects that may and may not be used. An empty `allow` allows nothing, an absent one everything. */
+export interface SubjectPermission {
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+}
+
+/** What a user may do (nats-server.md 6.2). An absent part is not restricted. */
+export interface PermissionOptions {
+  readonly publish?: SubjectPermission;
+  /** Entries may carry a queue name behind a blank. */
+  readonly subscribe?: SubjectPermission;
+  /** Replies to received messages may be published: at most `max` (negative = any number) until `expiresMs` later. */
+  readonly allowResponses?: { readonly max: number; readonly expiresMs: number };
+}
+
+/** Ways to connect, as `allowed_connection_types` names them. */
+export const CONNECTION_TYPES = Object.freeze(
+  ["STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS"] as const,
+);
+export type ConnectionType = (typeof CONNECTION_TYPES)[number];
+
+/** Somebody with name and password. */
+export interface UserOptions {
+  readonly user: string;
+  /** Clear text or a bcrypt hash. */
+  readonly password: string;
+  /** Own permissions or, where there are none, the defaults of the block: already applied. Absent = may do all. */
+  readonly permissions?: PermissionOptions;
+  /** Absent = the global account. */
+  readonly account?: string;
+  /** Absent = all. */
+  readonly allowedConnectionTypes?: readonly ConnectionType[];
+}
+
+/** Somebody who proves to have a key. */
+export interface NkeyOptions {
+  /** Public key, `U…`. */
+  readonly nkey: string;
+  readonly permissions?: PermissionOptions;
+  readonly account?: string;
+  readonly allowedConnectionTypes?: readonly ConnectionType[];
+}
+
+/** Who may connect to the embedded server. Nothing set = everybody. */
+export interface AuthOptions {
+  /** A single user of the configuration is the only element, without permissions. */
+  readonly users: readonly UserOptions[];
+  readonly nkeys: readonly NkeyOptions[];
+  /** Empty = none. Never together with users or nkeys of the authorization block. */
+  readonly token: string;
+  /** Time for CONNECT; longer by default when TLS is on. */
+  readonly timeoutMs: number;
+  /** Clients without credentials are this user; empty = they are refused. */
+  readonly noAuthUser: string;
+  /** Those of the authorization block; they are in `users` and `nkeys` already. */
+  readonly defaultPermissions: PermissionOptions | undefined;
+  /** Accounts besides the global one, in the order of the file. */
+  readonly accounts: readonly string[];
+}
+
+/** TLS of a listener. */
+export interface TlsOptions {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Authorities that sign client certificates; empty = those of the system. */
+  readonly caFile: string;
+  /** Clients must show a certificate. */
+  readonly verify: boolean;
+  /** The certificate says who the client is; implies `verify`. */
+  readonly verifyAndMap: boolean;
+  readonly timeoutMs: number;
+  /** TLS before INFO; a number = wait that many milliseconds for it, then fall back to INFO in clear. */
+  readonly handshakeFirst: boolean | number;
+  /** Clients without TLS are served too. */
+  readonly allowNonTls: boolean;
+  /** SHA-256 of public keys as 64 small hexadecimal digits; empty = any key. */
+  readonly pinnedCerts: readonly string[];
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** Go's names of cipher suites; empty = the default ones. */
+  readonly cipherSuites: readonly string[];
+  /** Go's names; empty = the default ones. */
+  readonly curvePreferences: readonly string[];
+  /** Handshakes per second, 0 = no limit. */
+  readonly connectionRateLimit: number;
+}
+
+/** The WebSocket listener. */
+export interface WebSocketOptions {
+  /** Empty = the client listener's. */
+  readonly host: string;
+  /** -1 = let the system choose a free one. */
+  readonly port: number;
+  readonly advertise: string;
+  readonly noTls: boolean;
+  readonly tls: TlsOptions | undefined;
+  readonly sameOrigin: boolean;
+  readonly allowedOrigins: readonly string[];
+  /** 0 = no limit. */
+  readonly handshakeTimeoutMs: number;
+  readonly compression: boolean;
+  readonly user: string;
+  readonly password: string;
+  readonly token: string;
+  /** 0 = that of the client listener. */
+  readonly authTimeoutMs: number;
+  readonly jwtCookie: string;
+  readonly noAuthUser: string;
+}
+
+/** What the streaming server logs in to NATS with (operations.md 7.2). Empty = not given. */
+export interface LoginOptions {
+  readonly user: string;
+  readonly password: string;
+  readonly token: string;
+  readonly nkeySeedFile: string;
+  readonly credentialsFile: string;
+}
+
+/** Files the configuration came from. Empty = none. */
+export interface ConfigFileOptions {
+  readonly nats: string;
+  readonly streaming: string;
+}
+
 /** A complete, checked configuration. Deeply frozen. */
 export interface Options {
   readonly programName: string;
@@ -85,6 +209,8 @@ export interface Options {
   readonly port: number;
   /** 0 = no monitoring, -1 = let the system choose a free one. */
   readonly httpPort: number;
+  /** Address of the monitoring port; empty = `host`. */
+  readonly httpHost: string;
   readonly store: "MEMORY";
   readonly limits: LimitOptions;
   readonly heartbeat: HeartbeatOptions;
@@ -98,6 +224,12 @@ export interface Options {
   readonly log: LogOptions;
   /** Empty = none. */
   readonly pidFile: string;
+  readonly auth: AuthOptions;
+  /** Undefined = connections are not encrypted. */
+  readonly tls: TlsOptions | undefined;
+  readonly websocket: WebSocketOptions | undefined;
+  readonly login: LoginOptions;
+  readonly configFiles: ConfigFileOptions;
 }
 
 /** The same shape while it is being filled. Lists stay read-only: they are replaced whole. */
@@ -127,6 +259,7 @@ export function draftOptions(programName: string): OptionsDraft {
     host: "0.0.0.0",
     port: 4222,
     httpPort: 0,
+    httpHost: "",
     store: "MEMORY",
     limits: { ...DEFAULT_LIMITS },
     heartbeat: { intervalMs: 30_000, timeoutMs: 10_000, failCount: 10 },
@@ -162,6 +295,19 @@ export function draftOptions(programName: string): OptionsDraft {
       maxTracedMessageBytes: 0,
     },
     pidFile: "",
+    auth: {
+      users: [],
+      nkeys: [],
+      token: "",
+      timeoutMs: 2_000,
+      noAuthUser: "",
+      defaultPermissions: undefined,
+      accounts: [],
+    },
+    tls: undefined,
+    websocket: undefined,
+    login: { user: "", password: "", token: "", nkeySeedFile: "", credentialsFile: "" },
+    configFiles: { nats: "", streaming: "" },
   };
 }
 

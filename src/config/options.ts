@@ -1,31 +1,58 @@
 /**
- * From arguments to one frozen `Options`. Pure: nothing is read, opened or printed here; `main` does that with the
- * answer. The order of steps is the reference's (operations.md 1.2), because it decides which of two errors is told.
+ * From arguments and configuration files to one frozen `Options`. Pure: files are read through a callback, nothing is
+ * opened or printed here; `main` does that with the answer. The order of steps is the reference's (operations.md 1.2), because it decides which of two errors is told.
  */
 import { assert } from "../base/assert.ts";
 import { formatDuration } from "../base/duration.ts";
 import { quote } from "../base/quote.ts";
 import { parseSize } from "../base/size.ts";
+import { checkNoAuthUser } from "./file_auth.ts";
+import { applyConfigFiles, type FilesOutcome } from "./file_options.ts";
+import { checkTlsFiles, draftTls } from "./file_tls.ts";
+import type { ConfigNote } from "./file_values.ts";
 import { type FlagSetting, type FlagValue, parseBool, parseFlags } from "./flags.ts";
+import type { ConfigSources, FileText } from "./language/parser.ts";
+import { placeText } from "./language/values.ts";
 import { validateLimits } from "./limits.ts";
 import { LATER, type OptionField, type OptionRow, optionsFor } from "./option_table.ts";
-import { draftOptions, freezeOptions, type Options, type OptionsDraft } from "./option_types.ts";
+import { draftOptions, freezeOptions, type Options, type OptionsDraft, type TlsOptions } from "./option_types.ts";
+import { getField, setField } from "./set_field.ts";
 
 export { resolveChannelLimits } from "./limits.ts";
 export type { ResolvedChannelLimits, ResolvedEntry, ResolvedLimits } from "./limits.ts";
 export { DEFAULT_LIMITS, defaultOptions } from "./option_types.ts";
 export type {
+  AuthOptions,
   ChannelLimitsEntry,
+  ConfigFileOptions,
+  ConnectionType,
   HeartbeatOptions,
   LimitOptions,
+  LoginOptions,
   LogOptions,
   NatsOptions,
+  NkeyOptions,
   Options,
+  PermissionOptions,
+  SubjectPermission,
+  TlsOptions,
+  UserOptions,
+  WebSocketOptions,
 } from "./option_types.ts";
+export type { ConfigNote } from "./file_values.ts";
+export type { ConfigSources, FileText } from "./language/parser.ts";
 
 /** What a command line asks for. */
 export type ParsedCommandLine =
-  | { readonly kind: "run"; readonly options: Options }
+  | {
+    /** checked: `-t`, nothing is started. */
+    readonly kind: "run" | "checked";
+    readonly options: Options;
+    /** Lines for stderr. */
+    readonly warnings: readonly string[];
+    /** Lines for the log. */
+    readonly notes: readonly ConfigNote[];
+  }
   | { readonly kind: "version" }
   | { readonly kind: "help" }
   | { readonly kind: "helpTls" }
@@ -55,8 +82,21 @@ function startFailure(reason: string): CommandLineError {
   return { kind: "error", messages: [reason], exitCode: 1, startFailure: true };
 }
 
-/** Reads the arguments that follow the program's name. */
-export function parseCommandLine(args: readonly string[], programName: string): ParsedCommandLine {
+/** For programs that read no files. */
+const NO_SOURCES: ConfigSources = Object.freeze({
+  readFile: (): FileText => ({ ok: false, reason: "no files can be read here" }),
+  env: () => undefined,
+});
+
+/**
+ * Reads the arguments that follow the program's name, and the files they name, through `sources`. The command line
+ * wins over the files (decisions.md 7).
+ */
+export function parseCommandLine(
+  args: readonly string[],
+  programName: string,
+  sources: ConfigSources = NO_SOURCES,
+): ParsedCommandLine {
   const draft = draftOptions(programName);
   const usage = `Run "${programName} --help" to see the options.`;
   const flags = parseFlags(optionsFor(draft.coreOnly), args);
@@ -76,11 +116,42 @@ export function parseCommandLine(args: readonly string[], programName: string): 
   const refused = last.filter((setting) => setting.row.status !== "available");
   if (refused.length > 0) return failure(2, ...refused.map(notAvailable), usage);
 
-  const applied = applySettings(draft, last);
-  if (applied !== undefined) return applied;
-  normalize(draft);
+  draft.configFiles = {
+    nats: textOf(last, "config") ?? "",
+    streaming: textOf(last, "streamingConfig") ?? "",
+  };
+  const onlyCheck = asksFor(last, "checkConfig");
+  if (onlyCheck && draft.configFiles.nats === "" && draft.configFiles.streaming === "") {
+    return failure(1, "must specify [-c, --config] option to check configuration file syntax");
+  }
+  const files = applyConfigFiles(draft, sources);
+  if (files.errors.length > 0) return failure(1, ...files.errors);
+  const applied = applySettings(draft, last, files, sources);
+  if (!applied.ok) return applied.error;
+  normalize(draft, files.hasAuthTimeout);
   const reason = validate(draft);
-  return reason === undefined ? { kind: "run", options: freezeOptions(draft) } : startFailure(reason);
+  if (reason !== undefined) return startFailure(reason);
+  return {
+    kind: onlyCheck ? "checked" : "run",
+    options: freezeOptions(draft),
+    warnings: files.warnings,
+    notes: [...files.notes, ...applied.value],
+  };
+}
+
+/**
+ * What the options ask for and the server does not do yet, one line each. A server that started all the same would be
+ * open where its operator believes it closed, so `main` refuses.
+ */
+export function unsupportedFeatures(options: Options): readonly string[] {
+  const { tls, websocket } = options;
+  const features: readonly (readonly [boolean, string])[] = [
+    [websocket !== undefined && websocket.port !== 0, "WebSocket connections"],
+    [(tls?.cipherSuites.length ?? 0) > 0, "a choice of TLS cipher suites"],
+    [(tls?.curvePreferences.length ?? 0) > 0, "a choice of TLS curves"],
+    [(tls?.connectionRateLimit ?? 0) > 0, "a limit on the rate of TLS connections"],
+  ];
+  return features.filter(([isAsked]) => isAsked).map(([, name]) => `${name}: not available yet in this version`);
 }
 
 /** The setting that counts for each row, in the order of the command line. */
@@ -117,32 +188,151 @@ function notAvailable(setting: FlagSetting): string {
   return `flag -${setting.name} is not available in this version of stanchion: ${LATER[status]}`;
 }
 
-/** Plain fields first, flags that set several fields after them: `-D -DV=false` leaves debug off (1.2 step 6). */
-function applySettings(draft: OptionsDraft, settings: readonly FlagSetting[]): CommandLineError | undefined {
+/** The text of a flag that does more than set a field; undefined = not given. */
+function textOf(settings: readonly FlagSetting[], effect: OptionRow["effect"]): string | undefined {
+  const setting = settings.find((candidate) => candidate.row.effect === effect);
+  return setting === undefined ? undefined : String(setting.value);
+}
+
+/** The value of a boolean flag that does more than set a field; undefined = not given. */
+function flagOf(settings: readonly FlagSetting[], effect: OptionRow["effect"]): boolean | undefined {
+  const setting = settings.find((candidate) => candidate.row.effect === effect);
+  return setting === undefined ? undefined : setting.value === true;
+}
+
+/** What the command line overrides in the files. */
+type Notes = ConfigNote[];
+
+/**
+ * Plain fields first, flags that set several fields after them: `-D -DV=false` leaves debug off (1.2 step 6). Gives
+ * a note for every value of a file that is overridden.
+ */
+function applySettings(
+  draft: OptionsDraft,
+  settings: readonly FlagSetting[],
+  files: FilesOutcome,
+  sources: ConfigSources,
+): Step<readonly ConfigNote[]> {
+  const notes: Notes = [];
+  const override = (flag: string, field: OptionField, value: FlagValue): void => {
+    const at = files.setAt.get(field);
+    const old = getField(draft, field);
+    if (at !== undefined && old !== value) {
+      noteOverride(notes, `-${flag} ${shown(value)}`, `${shown(old)} of ${placeText(at)}`);
+    }
+    setField(draft, field, value);
+  };
   for (const setting of settings) {
     const { field } = setting.row;
     if (field === undefined) continue;
     const value = fieldValue(setting);
-    if (!value.ok) return value.error;
-    setField(draft, field, value.value);
+    if (!value.ok) return value;
+    override(setting.name, field, value.value);
   }
-  for (const setting of settings) {
-    switch (setting.row.effect) {
-      case "coreDebugTrace":
-        draft.log.debug = setting.value === true;
-        draft.log.trace = setting.value === true;
-        break;
-      case "streamingDebugTrace":
-        draft.log.streamingDebug = setting.value === true;
-        draft.log.streamingTrace = setting.value === true;
-        break;
-      case "store": {
-        const refused = checkStore(String(setting.value));
-        if (refused !== undefined) return refused;
-        break;
-      }
+  for (const { row, name, value } of settings) {
+    if (row.effect === "coreDebugTrace") {
+      override(name, "log.debug", value === true);
+      override(name, "log.trace", value === true);
+    } else if (row.effect === "streamingDebugTrace") {
+      override(name, "log.streamingDebug", value === true);
+      override(name, "log.streamingTrace", value === true);
     }
   }
+  const error = applyStore(textOf(settings, "store"), files, notes) ?? applyLogin(draft, settings, files, notes) ??
+    applyTls(draft, settings, sources, notes);
+  return error === undefined ? { ok: true, value: notes } : { ok: false, error };
+}
+
+function noteOverride(notes: Notes, flag: string, what: string): void {
+  notes.push({ level: "info", text: `${flag} on the command line overrides ${what}` });
+}
+
+/** The file that the NATS half came from. */
+function natsFile({ configFiles }: OptionsDraft): string {
+  return configFiles.nats === "" ? configFiles.streaming : configFiles.nats;
+}
+
+function shown(value: unknown): string {
+  return typeof value === "string" ? quote(value) : String(value);
+}
+
+/** The store of the file counts unless a flag names one, so it is judged here. */
+function applyStore(flag: string | undefined, files: FilesOutcome, notes: Notes): CommandLineError | undefined {
+  const { store } = files;
+  if (flag === undefined) return store === undefined ? undefined : checkStore(store.type);
+  if (store !== undefined && store.type !== flag.toUpperCase()) {
+    noteOverride(notes, `-store ${flag}`, `${store.type} of ${placeText(store.at)}`);
+  }
+  return checkStore(flag);
+}
+
+/** `-user`, `-pass`, `-auth`: the single user or token of the server; with a list of users, only who we log in as. */
+function applyLogin(
+  draft: OptionsDraft,
+  settings: readonly FlagSetting[],
+  files: FilesOutcome,
+  notes: Notes,
+): CommandLineError | undefined {
+  const user = textOf(settings, "user") ?? "";
+  const password = textOf(settings, "password") ?? "";
+  const token = textOf(settings, "token") ?? "";
+  const hasUser = user !== "" || password !== "";
+  if (hasUser && token !== "") return failure(1, "Cannot have a user/pass and token");
+  if (!hasUser && token === "") return undefined;
+  if (files.hasUserList) {
+    draft.login = { ...draft.login, user, password, token };
+    return undefined;
+  }
+  const [single] = draft.auth.users;
+  if (hasUser) {
+    const name = user === "" ? single?.user ?? "" : user;
+    // The reference ignores such a password and lets everybody in.
+    if (name === "") return failure(1, "-pass needs a user: give -user too");
+    if (single !== undefined || draft.auth.token !== "") {
+      noteOverride(notes, "-user or -pass", `the authorization block of ${natsFile(draft)}`);
+    }
+    const secret = textOf(settings, "password") === undefined ? single?.password ?? "" : password;
+    draft.auth = { ...draft.auth, users: [{ user: name, password: secret }], token: "" };
+    return undefined;
+  }
+  if (single !== undefined || (draft.auth.token !== "" && draft.auth.token !== token)) {
+    noteOverride(notes, "-auth", `the authorization block of ${natsFile(draft)}`);
+  }
+  draft.auth = { ...draft.auth, users: [], token };
+  return undefined;
+}
+
+/** `-tls…`: any of them replaces the TLS of the file as a whole (operations.md 6.1). */
+function applyTls(
+  draft: OptionsDraft,
+  settings: readonly FlagSetting[],
+  sources: ConfigSources,
+  notes: Notes,
+): CommandLineError | undefined {
+  const isOn = flagOf(settings, "tls");
+  const certFile = textOf(settings, "tlsCert");
+  const keyFile = textOf(settings, "tlsKey");
+  const caFile = textOf(settings, "tlsCa");
+  const verify = flagOf(settings, "tlsVerify");
+  const isGiven = certFile !== undefined || keyFile !== undefined || caFile !== undefined || verify !== undefined;
+  if (isOn === undefined && !isGiven) return undefined;
+  if (draft.tls !== undefined) noteOverride(notes, "-tls…", `the tls block of ${natsFile(draft)}`);
+  if (isOn === false) {
+    draft.tls = undefined;
+    return undefined;
+  }
+  if ((certFile ?? "") === "") return failure(1, "TLS Server certificate must be present and valid");
+  if ((keyFile ?? "") === "") return failure(1, "TLS Server private key must be present and valid");
+  const tls: TlsOptions = {
+    ...draftTls(),
+    certFile: certFile ?? "",
+    keyFile: keyFile ?? "",
+    caFile: caFile ?? "",
+    verify: verify === true,
+  };
+  const reason = checkTlsFiles(tls, sources);
+  if (reason !== undefined) return failure(1, reason);
+  draft.tls = tls;
   return undefined;
 }
 
@@ -172,22 +362,8 @@ function checkStore(text: string): CommandLineError | undefined {
   }
 }
 
-/** Sets a field by its path. The table's test proves that path and type exist; the asserts keep it so. */
-function setField(draft: OptionsDraft, field: OptionField, value: FlagValue): void {
-  const steps = field.split(".");
-  const name = steps.pop() ?? "";
-  let part: object = draft;
-  for (const step of steps) {
-    const inner: unknown = Reflect.get(part, step);
-    assert(typeof inner === "object" && inner !== null, `option field ${field} has no place`);
-    part = inner;
-  }
-  assert(typeof Reflect.get(part, name) === typeof value, `option field ${field} has another type`);
-  Reflect.set(part, name, value);
-}
-
 /** Values that mean the same as another value become that value, so that nobody else has to know. */
-function normalize(draft: OptionsDraft): void {
+function normalize(draft: OptionsDraft, hasAuthTimeout: boolean): void {
   if (draft.host === "") draft.host = "0.0.0.0";
   // The reference takes 0 for "not set".
   if (draft.port === 0) draft.port = 4222;
@@ -195,7 +371,30 @@ function normalize(draft: OptionsDraft): void {
   draft.ioSleepTimeUs = Math.max(0, draft.ioSleepTimeUs);
   draft.log.sizeLimitBytes = Math.max(0, draft.log.sizeLimitBytes);
   draft.log.maxTracedMessageBytes = Math.max(0, draft.log.maxTracedMessageBytes);
+  const { nats, tls } = draft;
+  const defaults = draftOptions(draft.programName).nats;
+  for (const name of ZERO_IS_DEFAULT) if (nats[name] === 0) nats[name] = defaults[name];
+  if (nats.maxConnections < 0) nats.maxConnections = Number.MAX_SAFE_INTEGER;
+  nats.maxSubscriptions = Math.max(0, nats.maxSubscriptions);
+  // The handshake comes before CONNECT and takes its own time.
+  if (!hasAuthTimeout && tls !== undefined) draft.auth.timeoutMs = tls.timeoutMs + AUTH_AFTER_TLS_MS;
+  nats.authTimeoutMs = draft.auth.timeoutMs;
 }
+
+const AUTH_AFTER_TLS_MS = 1_000;
+
+/** The reference takes 0 for "not set" in these options of a file. */
+const ZERO_IS_DEFAULT = Object.freeze(
+  [
+    "maxConnections",
+    "maxPayload",
+    "maxPendingBytes",
+    "maxControlLine",
+    "pingIntervalMs",
+    "pingMax",
+    "writeDeadlineMs",
+  ] as const,
+);
 
 /** The reason why the server cannot start with these options, or undefined. */
 function validate(draft: OptionsDraft): string | undefined {
@@ -213,7 +412,30 @@ function validate(draft: OptionsDraft): string | undefined {
     if (ms <= 0) return `${name} must be positive (${formatDuration(ms)})`;
   }
   if (failCount < 0) return `hb_fail_count cannot be negative (${failCount})`;
-  return undefined;
+  return validateNats(draft);
+}
+
+function validateNats({ nats, auth, websocket, discoverPrefix }: OptionsDraft): string | undefined {
+  const counts: readonly (readonly [string, number])[] = [
+    ["max_payload", nats.maxPayload],
+    ["max_pending", nats.maxPendingBytes],
+    ["max_control_line", nats.maxControlLine],
+    ["ping_interval", nats.pingIntervalMs],
+    ["ping_max", nats.pingMax],
+    ["write_deadline", nats.writeDeadlineMs],
+  ];
+  for (const [name, value] of counts) if (value < 0) return `${name} cannot be negative (${value})`;
+  if (nats.maxPayload > nats.maxPendingBytes) {
+    return `max_payload (${nats.maxPayload}) cannot be higher than max_pending (${nats.maxPendingBytes})`;
+  }
+  if (!isSubjectPart(discoverPrefix)) {
+    return "could not subscribe to discover subject: nats: invalid subject " +
+      `(discover_prefix ${quote(discoverPrefix)} is empty, or has blanks or empty parts)`;
+  }
+  if (websocket !== undefined && websocket.port !== 0 && websocket.tls === undefined && !websocket.noTls) {
+    return "websocket requires TLS configuration";
+  }
+  return checkNoAuthUser(auth);
 }
 
 /** The cluster ID becomes tokens of protocol subjects. */

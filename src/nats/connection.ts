@@ -7,7 +7,7 @@ import { byteString, byteStringOfText, copyRange, displayText, writeDecimal } fr
 import { isSubscriptionSubject, tokenCount } from "../base/subject.ts";
 import { TimerNode } from "../base/timer_wheel.ts";
 import type { OutputQueue } from "../runtime/output_queue.ts";
-import type { Socket, SocketHandler } from "../runtime/types.ts";
+import type { Socket, SocketHandler, TimerHandle, TlsInfo } from "../runtime/types.ts";
 import {
   type NatsOperations,
   NatsParser,
@@ -39,12 +39,14 @@ import type { NatsServer } from "./nats_server.ts";
 import { CONGESTION_HIGH_BYTES, CONGESTION_LOW_BYTES, type Router } from "./router.ts";
 import type { SubjectEntry } from "./subject_table.ts";
 import { Subscription } from "./subscription.ts";
+import { TlsEntry, type TlsEntryHost } from "./tls_entry.ts";
 
 /** Why a connection ended, as the monitor shows it (nats-server.md 12). */
 export type CloseReason =
   | "Client Closed"
   | "Authentication Failure"
   | "Authentication Timeout"
+  | "TLS Handshake Failure"
   | "Slow Consumer (Pending Bytes)"
   | "Slow Consumer (Write Deadline)"
   | "Write Error"
@@ -71,7 +73,7 @@ const VIOLATION_WINDOW_MS = 1000;
 const PUBLISHER_PAUSE_MS = 5;
 const utf8 = new TextDecoder();
 
-export class Connection extends TimerNode implements SocketHandler, NatsOperations, LoginHost {
+export class Connection extends TimerNode implements SocketHandler, NatsOperations, LoginHost, TlsEntryHost {
   readonly id: number;
   readonly output: OutputQueue;
   readonly subscriptions = new Map<string, Subscription>();
@@ -111,11 +113,15 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   answers: ConnectionPermissions | null = null;
   /** DER of the client certificate that the TLS handshake verified. */
   tlsPeer: Uint8Array | undefined = undefined;
+  /** Protocol and cipher of a secure connection. */
+  tls: TlsInfo | undefined = undefined;
 
   readonly #server: NatsServer;
   readonly #socket: Socket;
   #parser: NatsParser;
   readonly #login: Login | null;
+  /** While TLS is being decided and begun; null afterwards, and where there is none. */
+  #entry: TlsEntry | null = null;
   #subject: SubjectEntry | null = null;
   #reply: SubjectEntry | null = null;
   /** What the reserved names forbid for the current control line; derived once per line. */
@@ -166,7 +172,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   // Socket events ------------------------------------------------------------------------------------------------------
 
   data(bytes: Uint8Array): void {
-    if (this.isClosed) return;
+    if (this.isClosed || this.#entry?.admit(bytes) === false) return;
     const server = this.#server;
     this.router.congested = null;
     this.lastActivityMs = server.clockMs();
@@ -212,8 +218,33 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
 
   // Life cycle ---------------------------------------------------------------------------------------------------------
 
-  sendInfo(info: Uint8Array): void {
-    this.write(info);
+  /** The first thing after accept: INFO, and TLS where the port demands or offers it. */
+  begin(): void {
+    const { tls } = this.#server.options;
+    if (tls === undefined) return this.announce();
+    this.#entry = new TlsEntry(this, this.#socket, tls);
+    this.#entry.begin();
+  }
+
+  /** Sends INFO at once. */
+  announce(): void {
+    this.write(this.#server.info(this));
+    this.flush(this.#server.clockMs());
+  }
+
+  entered(info: TlsInfo | undefined): void {
+    this.#entry = null;
+    this.tls = info;
+    this.tlsPeer = info?.peerCertificate;
+  }
+
+  tlsFailed(): void {
+    if (this.#server.log.debugEnabled) this.#server.log.debug(`${this.describe()} - TLS handshake failed`);
+    this.abort("TLS Handshake Failure");
+  }
+
+  after(delayMs: number, work: () => void): TimerHandle {
+    return this.#server.after(delayMs, work);
   }
 
   /** Ends the connection after everything queued was written. `text` goes out as `-ERR` where the reference sends one. */
@@ -242,6 +273,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.isClosed = true;
     this.#parser.close();
     this.#login?.close();
+    this.#entry?.close();
     this.#subject = null;
     this.#reply = null;
     this.#resumePublishers();

@@ -13,6 +13,7 @@ import { Authenticator, needsAuthentication } from "./auth/authenticator.ts";
 import type { AuthOptions } from "./auth/types.ts";
 import { type CloseReason, Connection } from "./connection.ts";
 import { Router, type RouterOptions } from "./router.ts";
+import type { NatsTlsOptions } from "./tls_entry.ts";
 import { createServerId } from "./server_id.ts";
 
 /** What this part needs to know; see operations.md 1.4 and 2.5 for the options behind it. */
@@ -43,6 +44,8 @@ export interface NatsServerOptions {
   readonly gitCommit: string;
   /** Absent: everybody may enter and do everything. */
   readonly auth?: AuthOptions;
+  /** Absent: no TLS. */
+  readonly tls?: NatsTlsOptions | undefined;
 }
 
 /** Connections closed per turn at shutdown, so that nothing waits behind a very long loop. */
@@ -284,14 +287,13 @@ export class NatsServer {
     const connection = new Connection(this, socket, id, this.clockMs(), this.#createNonce());
     if (this.log.debugEnabled) this.log.debug(`${connection.describe()} - Client connection created`);
     this.connections.set(id, connection);
-    connection.sendInfo(this.#info(connection));
-    if (this.#stopping) {
-      connection.close("Server Shutdown");
-    } else if (this.connections.size > this.options.maxConnections) {
+    if (this.#stopping || this.connections.size > this.options.maxConnections) {
       // After the INFO: clients parse that first (trap 5).
-      connection.close("Maximum Connections Exceeded", NATS_ERROR.maxConnections);
+      connection.announce();
+      if (this.#stopping) connection.close("Server Shutdown");
+      else connection.close("Maximum Connections Exceeded", NATS_ERROR.maxConnections);
     } else {
-      connection.flush(this.nowMs);
+      connection.begin();
       connection.schedulePing(this.options.pingIntervalMs);
       connection.startLogin();
     }
@@ -306,7 +308,9 @@ export class NatsServer {
     return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   }
 
-  #info(connection: Connection): Uint8Array {
+  /** The INFO line of a connection. */
+  info(connection: Connection): Uint8Array {
+    const { tls } = this.options;
     const info = {
       server_id: this.id,
       server_name: this.name,
@@ -318,6 +322,8 @@ export class NatsServer {
       port: this.#infoPort,
       headers: true,
       ...(this.authenticator === null || this.authenticator.hasAnonymous ? {} : { auth_required: true }),
+      ...(tls === undefined ? {} : tls.allowNonTls ? { tls_available: true } : { tls_required: true }),
+      ...(tls?.server.verifyClient === true ? { tls_verify: true } : {}),
       max_payload: this.options.maxPayload,
       client_id: connection.id,
       client_ip: connection.remoteAddress,

@@ -12,12 +12,14 @@ import { rfc3339 } from "../monitor/json.ts";
 import { answerMonitor } from "../monitor/monitor.ts";
 import type { StreamingView } from "../monitor/streaming_pages.ts";
 import { NatsServer } from "../nats/nats_server.ts";
+import type { NatsTlsOptions } from "../nats/tls_entry.ts";
 import { type Listener, type Runtime, RuntimeError } from "../runtime/types.ts";
 import { MemoryStore } from "../store/memory/memory_store.ts";
 import type { Store } from "../store/types.ts";
 import { StreamingCore } from "../streaming/core.ts";
 import { pingsSubject, publishWildcard, stanSubjects } from "../wire/stan_subjects.ts";
 import { Driver } from "./driver.ts";
+import { readTlsFiles, TlsFileError } from "./tls_files.ts";
 
 const IO_BATCH_SIZE_DEFAULT = 1024;
 
@@ -49,7 +51,7 @@ export class StreamingServer {
   #monitor: Listener | undefined;
   readonly #startedMs: number;
 
-  /** Builds everything; nothing is opened before `start`. */
+  /** Builds everything; nothing is opened before `start`. Throws {@link ServerError} for TLS files that cannot be used. */
   constructor(options: Options, runtime: Runtime, log: Logger) {
     this.options = options;
     this.#runtime = runtime;
@@ -76,6 +78,8 @@ export class StreamingServer {
       disableShortFirstPing: nats.disableShortFirstPing,
       version: NATS_VERSION,
       gitCommit: COMMIT === "[not set]" ? "" : COMMIT,
+      auth: { ...options.auth, tlsMap: options.tls?.verifyAndMap ?? false },
+      tls: this.#readTls(),
     }, log.core);
 
     const limits = resolveChannelLimits(options.limits);
@@ -122,6 +126,17 @@ export class StreamingServer {
     this.nats.onTurn = () => this.#driver!.turn();
   }
 
+  #readTls(): NatsTlsOptions | undefined {
+    const { tls } = this.options;
+    if (tls === undefined) return undefined;
+    try {
+      return readTlsFiles(tls, this.#runtime.files);
+    } catch (error) {
+      if (!(error instanceof TlsFileError)) throw error;
+      throw new ServerError("SERVER_START_FAILED", error.message, { cause: error });
+    }
+  }
+
   get state(): ServerState {
     return this.#state;
   }
@@ -150,7 +165,9 @@ export class StreamingServer {
       streaming.info(`Runtime: ${this.#runtime.version}`);
       streaming.info(`Git commit: ${COMMIT}`);
       if (options.ioBatchSize !== IO_BATCH_SIZE_DEFAULT || options.ioSleepTimeUs !== 0) {
-        streaming.warn("io_batch_size and io_sleep_time have no effect: a batch is what one turn of the event loop brings");
+        streaming.warn(
+          "io_batch_size and io_sleep_time have no effect: a batch is what one turn of the event loop brings",
+        );
       }
     }
     core.info("Starting nats-server");
@@ -158,6 +175,8 @@ export class StreamingServer {
     core.info(`  Git:      ${COMMIT}`);
     core.info(`  Name:     ${this.nats.name}`);
     core.info(`  ID:       ${this.nats.id}`);
+    if (options.configFiles.nats !== "") core.info(`Using configuration file: ${options.configFiles.nats}`);
+    if (hasPlainPassword(options)) core.warn("Plaintext passwords detected, use nkeys or bcrypt");
     try {
       if (options.httpPort !== 0) await this.#startMonitor();
       if (this.core !== undefined) await this.#recover();
@@ -171,6 +190,7 @@ export class StreamingServer {
     }
     const { host, port } = this.nats;
     core.info(`Listening for client connections on ${host.includes(":") ? `[${host}]` : host}:${port}`);
+    if (options.tls !== undefined && !options.tls.allowNonTls) core.info("TLS required for client connections");
     core.info("Server is ready");
     if (this.core !== undefined) streaming.info("Streaming Server is ready");
     this.#state = "ready";
@@ -203,11 +223,12 @@ export class StreamingServer {
       isReady: () => this.#state === "ready",
       title: this.core === undefined ? `NATS ${NATS_VERSION}` : `Stanchion ${streamingVersion()}`,
     };
+    const host = options.httpHost === "" ? options.host : options.httpHost;
     this.#monitor = await runtime.http.listen(
-      { host: options.host, port: options.httpPort === -1 ? 0 : options.httpPort },
+      { host, port: options.httpPort === -1 ? 0 : options.httpPort },
       (request) => answerMonitor(view, request),
     );
-    this.#log.core.info(`Starting http monitor on ${options.host}:${this.#monitor.port}`);
+    this.#log.core.info(`Starting http monitor on ${host}:${this.#monitor.port}`);
   }
 
   /** Port of the monitor; 0 when it is off. */
@@ -273,4 +294,10 @@ export class StreamingServer {
     const reason = error instanceof Error ? error.message : String(error);
     this.onFailed?.(new ServerError("SERVER_STORE_FAILED", `unable to flush the store: ${reason}`, { cause: error }));
   }
+}
+
+/** Passwords and tokens that stand in clear in the configuration. */
+function hasPlainPassword({ auth }: Options): boolean {
+  const isPlain = (secret: string) => secret !== "" && !/^\$2[abxy]\$\d\d\$/.test(secret);
+  return isPlain(auth.token) || auth.users.some(({ password }) => isPlain(password));
 }

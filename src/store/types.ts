@@ -142,7 +142,10 @@ export interface RecoveredSubscription {
 export interface RecoveredState {
   readonly server: ServerRecord;
   readonly clients: readonly ClientRecord[];
-  readonly channels: readonly { readonly store: ChannelStore; readonly subscriptions: readonly RecoveredSubscription[] }[];
+  readonly channels: readonly {
+    readonly store: ChannelStore;
+    readonly subscriptions: readonly RecoveredSubscription[];
+  }[];
 }
 
 /** Limits in force for one channel. 0 = unlimited. */

@@ -73,11 +73,21 @@ test("every option either does something or says why it is refused", () => {
   }
 });
 
+/** What a flag needs beside itself. */
+const COMPANIONS: Record<string, readonly string[]> = {
+  pass: ["-user=u"],
+  tlscert: ["-tlskey=x"],
+  tlskey: ["-tlscert=x"],
+  tlscacert: ["-tlscert=x", "-tlskey=x"],
+  tlsverify: ["-tlscert=x", "-tlskey=x"],
+};
+
 test("every name parses; an unavailable one is refused with status 2, never ignored", () => {
+  const sources = { readFile: () => ({ ok: true, text: "port: 5" }) as const, env: () => undefined };
   for (const row of OPTION_TABLE) {
     for (const name of row.names) {
       const value = row.default !== "" ? row.default : "x";
-      const parsed = parseCommandLine([`-${name}=${value}`], "stanchion");
+      const parsed = parseCommandLine([`-${name}=${value}`, ...(COMPANIONS[name] ?? [])], "stanchion", sources);
       if (row.status === "available") {
         assert.equal(parsed.kind, "run", name);
         continue;
@@ -110,6 +120,8 @@ test("operations 1.6: help begins and ends with an empty line and keeps the orde
     "Streaming Server Logging Options",
     "Embedded NATS Server Options",
     "Logging Options",
+    "Authorization Options",
+    "TLS Options",
     "Common Options",
   ]);
   assert.deepEqual(HELP_GROUPS.filter((group) => headings.includes(group)), headings);

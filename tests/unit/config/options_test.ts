@@ -190,10 +190,10 @@ test("values out of sense are refused, values with a meaning of their own are ma
 });
 
 test("several unavailable flags are told at once, under the names as typed", () => {
-  const parsed = refused("--dir", "data", "-c", "f.conf", "-clustered");
+  const parsed = refused("--dir", "data", "-ft_group", "g", "-clustered");
   assert.equal(parsed.messages.length, 4);
   assert.match(parsed.messages[0] ?? "", /^flag -dir is not available/);
-  assert.match(parsed.messages[1] ?? "", /^flag -c is not available/);
+  assert.match(parsed.messages[1] ?? "", /^flag -ft_group is not available/);
   assert.match(parsed.messages[2] ?? "", /^flag -clustered is not available/);
 });
 
