@@ -63,5 +63,26 @@ export function helpText(programName: string): string {
 
 /** The text of `--help_tls`. It tells the truth of this version instead of describing what is not there. */
 export function tlsHelpText(): string {
-  return `\nTLS is not available in this version: ${LATER.tls}.\n\n`;
+  return `
+TLS for clients, in the configuration file:
+
+    tls {
+      cert_file: "server.pem"       # certificate of this server, PEM
+      key_file:  "server-key.pem"   # its private key, PEM
+      ca_file:   "clients-ca.pem"   # who signs client certificates
+      verify:    true               # demand and verify one
+      # verify_and_map: true        # the certificate also says which user it is
+      # handshake_first: auto       # serve clients that begin with TLS, too
+      # allow_non_tls: true         # serve clients without TLS as well
+      # timeout: 2                  # seconds for the handshake
+      # pinned_certs: ["<sha256>"]  # public keys that clients may have
+    }
+
+On the command line: -tls -tlscert FILE -tlskey FILE [-tlscacert FILE] [-tlsverify].
+
+TLS 1.2 and 1.3 with forward secrecy only. Certificates with ECDSA keys cost a
+third of what RSA keys cost at each handshake. A choice of cipher suites or
+curves, and OCSP, are not available in this version.
+
+`;
 }

@@ -128,7 +128,7 @@ test("operations 1.6: help begins and ends with an empty line and keeps the orde
   assert.match(text, /not available in this version\.\n\n$/);
   assert.match(text, /^ {4}-cid, --cluster_id <string> +.*\(default: test-cluster\)$/m);
   for (const line of text.split("\n")) assert.equal(line.length <= 120, true, line);
-  assert.match(tlsHelpText(), /not available/);
+  assert.match(tlsHelpText(), /cert_file/);
 });
 
 test("decisions 1: started as nats-server there are no streaming options", () => {
