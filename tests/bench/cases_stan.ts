@@ -61,7 +61,10 @@ export function runPublish(run: Run): Promise<void> {
     const each = Math.ceil(messages / publishers);
     if (measured) run.start();
     await Promise.all(senders.map((sender) => sender.publish(each)));
-    if (measured) run.stop(each * publishers);
+    if (measured) {
+      run.stop(each * publishers);
+      await run.rest();
+    }
     closeAll(sessions);
   });
 }
@@ -202,6 +205,7 @@ export async function runClients(run: Run): Promise<void> {
   for (let index = 0; index < window; index++) next();
   await run.race(done.promise);
   run.stop(messages);
+  await run.rest();
   for (const client of clients) client.close();
 }
 
@@ -224,6 +228,7 @@ export async function runSubscriptions(run: Run): Promise<void> {
   run.start();
   await Promise.all(sessions.map((session, client) => session.subscribeMany(requests[client] ?? [], each)));
   run.stop(messages);
+  await run.rest();
   closeAll(sessions);
 }
 

@@ -44,6 +44,8 @@ export interface Job {
   readonly queue: boolean;
   /** Subscriptions are durable. */
   readonly durable: boolean;
+  /** Milliseconds to wait before memory is read at the end: what waits for collection is not what is held. */
+  readonly restMs: number;
   /** Milliseconds without any progress after which the run fails. */
   readonly stallMs: number;
   /** Milliseconds after which the run fails in any case. */
@@ -65,6 +67,7 @@ export const JOB_DEFAULTS = {
   pairs: false,
   queue: false,
   durable: false,
+  restMs: 0,
   stallMs: 10_000,
   limitMs: 120_000,
 } as const satisfies Omit<Job, "kind" | "port">;
@@ -178,6 +181,16 @@ export class Run {
       ...(resident === undefined ? {} : { residentBytesAfter: resident }),
       generatorBusy: ownCpu / 1e6 / seconds,
     };
+  }
+
+  /** Reads the memory again after `restMs`. Call after {@link stop}, with the connections still open. */
+  async rest(): Promise<void> {
+    const { restMs, pid } = this.job;
+    if (restMs === 0 || this.#result === undefined) return;
+    await new Promise<void>((resolve) => setTimeout(resolve, restMs));
+    this.progress++;
+    const resident = pid === 0 ? undefined : residentBytesOf(pid);
+    if (resident !== undefined) this.#result = { ...this.#result, residentBytesAfter: resident };
   }
 
   /** The result, after {@link stop}. Ends the watch. */
