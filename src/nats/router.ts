@@ -121,9 +121,9 @@ export class Router implements Bus {
   }
 
   remove(subscription: Subscription): void {
-    subscription.closed = true;
     if (this.sublist.remove(subscription)) this.generation++;
     else this.#touch(subscription.subject);
+    subscription.close();
   }
 
   /** A literal subscription changes one entry only; all others stay resolved. */

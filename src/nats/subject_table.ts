@@ -58,14 +58,16 @@ export class SubjectTable {
   #mask = BUCKET_COUNT_FIRST - 1;
   #count = 0;
   #bytes = 0;
-  /** Grows when pinned entries alone come near it: those are bounded by the subscriptions that hold them. */
+  readonly #countLimit: number;
+  readonly #bytesLimit: number;
+  /** The limits, or more where pinned entries need it. */
   #countMax: number;
   #bytesMax: number;
 
   constructor(seed: number, countMax: number = SUBJECT_COUNT_MAX, bytesMax: number = SUBJECT_BYTES_MAX) {
     this.#seed = seed | 0;
-    this.#countMax = countMax;
-    this.#bytesMax = bytesMax;
+    this.#countLimit = this.#countMax = countMax;
+    this.#bytesLimit = this.#bytesMax = bytesMax;
   }
 
   get count(): number {
@@ -120,32 +122,42 @@ export class SubjectTable {
     }
   }
 
+  /** Drops what was not used since the last sweep; if that makes too little room, everything that is not pinned. */
   #sweep(): void {
-    // All in use: a second pass right away finds them unused, so a sweep always makes room (pinned entries apart).
-    for (let pass = 0; pass < 2 && (this.#count >= this.#countMax || this.#bytes >= this.#bytesMax); pass++) {
-      for (let bucket = 0; bucket < this.#buckets.length; bucket++) {
-        let kept: SubjectEntry | null = null;
-        let entry = this.#buckets[bucket]!;
-        while (entry !== null) {
-          const following: SubjectEntry | null = entry.next;
-          if (entry.used || entry.pins > 0) {
-            entry.used = false;
-            entry.next = kept;
-            kept = entry;
-          } else {
-            entry.dropped = true;
-            entry.generation = -1;
-            entry.next = null;
-            this.#count--;
-            this.#bytes -= entry.bytes.length;
-          }
-          entry = following!;
+    let pinned = this.#dropUnused();
+    if (this.#count * 4 > this.#countMax * 3 || this.#bytes * 4 > this.#bytesMax * 3) pinned = this.#dropUnused();
+    // Pinned entries alone may come near the bound: those are bounded by the subscriptions that hold them.
+    this.#countMax = Math.max(this.#countLimit, pinned.count * 2);
+    this.#bytesMax = Math.max(this.#bytesLimit, pinned.bytes * 2);
+  }
+
+  #dropUnused(): { count: number; bytes: number } {
+    const pinned = { count: 0, bytes: 0 };
+    for (let bucket = 0; bucket < this.#buckets.length; bucket++) {
+      let kept: SubjectEntry | null = null;
+      let entry = this.#buckets[bucket]!;
+      while (entry !== null) {
+        const following: SubjectEntry | null = entry.next;
+        if (entry.pins > 0) {
+          pinned.count++;
+          pinned.bytes += entry.bytes.length;
         }
-        this.#buckets[bucket] = kept;
+        if (entry.used || entry.pins > 0) {
+          entry.used = false;
+          entry.next = kept;
+          kept = entry;
+        } else {
+          entry.dropped = true;
+          entry.generation = -1;
+          entry.next = null;
+          this.#count--;
+          this.#bytes -= entry.bytes.length;
+        }
+        entry = following!;
       }
+      this.#buckets[bucket] = kept;
     }
-    this.#countMax = Math.max(this.#countMax, this.#count * 2);
-    this.#bytesMax = Math.max(this.#bytesMax, this.#bytes * 2);
+    return pinned;
   }
 }
 

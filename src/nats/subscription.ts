@@ -6,8 +6,9 @@ import type { BusReceiver } from "./bus.ts";
 import type { Connection } from "./connection.ts";
 
 export class Subscription {
-  readonly connection: Connection | null;
-  readonly receiver: BusReceiver | null;
+  /** Null for an internal one, and once it is closed. */
+  connection: Connection | null;
+  receiver: BusReceiver | null;
   /** Byte string. */
   readonly subject: string;
   /** Byte string, "" for none. */
@@ -38,5 +39,15 @@ export class Subscription {
     this.queue = queue;
     this.sid = sid;
     this.sidText = sidText;
+  }
+
+  /**
+   * Ends it. A resolved subject may hold it until its next use, which may be never: so it lets go of what it led to, or every
+   * connection that is gone would stay in memory.
+   */
+  close(): void {
+    this.closed = true;
+    this.connection = null;
+    this.receiver = null;
   }
 }

@@ -70,6 +70,29 @@ test("nats 4.3: the bound holds for any number of subjects", () => {
   }
 });
 
+test("nats 4.3: the bound holds when half of the subjects are used again and again", () => {
+  const table = new SubjectTable(9, 500);
+  for (let i = 0; i < 50_000; i++) {
+    intern(table, `_INBOX.${i}`);
+    intern(table, `busy.${i % 400}`);
+    if (table.count > 500) assert.fail(`${table.count} entries`);
+  }
+});
+
+test("nats 4.3: pinned subjects may pass the bound, and it comes back when they are let go", () => {
+  const table = new SubjectTable(9, 100);
+  const held: SubjectEntry[] = [];
+  for (let i = 0; i < 300; i++) {
+    const entry = intern(table, `held.${i}`);
+    entry.pins++;
+    held.push(entry);
+  }
+  assert.ok(held.every((entry) => !entry.dropped));
+  for (const entry of held) entry.pins--;
+  for (let i = 0; i < 2000; i++) intern(table, `later.${i}`);
+  assert.ok(table.count <= 100, `${table.count} entries`);
+});
+
 test("nats 4.3: long subjects are bounded by their bytes", () => {
   const table = new SubjectTable(9, 65_536, 100_000);
   const tail = "x".repeat(1000);

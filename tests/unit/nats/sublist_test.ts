@@ -130,3 +130,9 @@ test("nats 4.1: a subject of 2048 tokens is inserted, matched and removed", () =
   list.remove(wild);
   assert.equal(list.wildcardCount, 0);
 });
+
+test("a closed subscription lets go of what it led to", () => {
+  const one = new Subscription(null, NOBODY, "foo", "", new Uint8Array(0), "");
+  one.close();
+  assert.deepEqual([one.closed, one.receiver, one.connection], [true, null, null]);
+});
