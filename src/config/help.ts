@@ -2,7 +2,7 @@
  * The texts of `--help` and `--help_tls`, made from the option table. Groups with nothing to offer in this version are
  * left out; the last line says which kinds of options come later.
  */
-import { HELP_GROUPS, type HelpGroup, LATER, type OptionRow, optionsFor } from "./option_table.ts";
+import { HELP_GROUPS, type HelpGroup, type OptionRow, optionsFor } from "./option_table.ts";
 import { programRole } from "./version.ts";
 
 /** Column at which the explanations begin. */
@@ -61,7 +61,7 @@ export function helpText(programName: string): string {
   return lines.join("\n") + "\n";
 }
 
-/** The text of `--help_tls`. It tells the truth of this version instead of describing what is not there. */
+/** The text of `--help_tls`: what this version does, and what it does not do yet. */
 export function tlsHelpText(): string {
   return `
 TLS for clients, in the configuration file:
