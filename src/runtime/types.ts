@@ -140,6 +140,74 @@ export interface AppendFile {
   close(): void;
 }
 
+/** What stands in a directory. Links are told as links, whatever they point to. */
+export interface DiskEntry {
+  readonly name: string;
+  readonly kind: "file" | "directory" | "link" | "other";
+}
+
+/** How {@link Disk.open} treats what is there: `update` needs it, `create` makes it when missing, `replace` empties it. */
+export type OpenMode = "read" | "update" | "create" | "replace";
+
+/** Called once, on the event loop, never before the call that takes it has returned. */
+export type DiskDone = (error: RuntimeError | undefined) => void;
+
+/** An open file with positions chosen by its owner: no shared cursor, so an attempt that failed is repeated in place. */
+export interface DiskFile {
+  /** Asks the system. */
+  sizeBytes(): number;
+  /** Reads up to `end - start` bytes; returns how many there were: fewer only at the end of the file. Blocks. */
+  read(into: Uint8Array, start: number, end: number, position: number): number;
+  /** The same off the event loop. */
+  readLater(
+    into: Uint8Array,
+    start: number,
+    end: number,
+    position: number,
+    done: (error: RuntimeError | undefined, count: number) => void,
+  ): void;
+  /** Hands all of it to the system, or throws; then any part of it may have been written. */
+  write(bytes: Uint8Array, start: number, end: number, position: number): void;
+  /** Cuts or extends with zeros. */
+  truncate(sizeBytes: number): void;
+  /** Makes content and size survive a power cut, off the event loop. */
+  sync(done: DiskDone): void;
+  /** The same, blocking. */
+  syncNow(): void;
+  /** Nothing may be under way. */
+  close(): void;
+}
+
+/** A lock of one file, held by this process until it is released or ends. */
+export interface DiskLock {
+  release(): void;
+}
+
+/** The disk, for stores. A seam: simulations tear, lose and refuse writes here. Everything throws {@link RuntimeError}. */
+export interface Disk {
+  open(path: string, mode: OpenMode): DiskFile;
+  /** In no order. */
+  list(path: string): readonly DiskEntry[];
+  /** Undefined: nothing there. Links are followed. */
+  stat(path: string): { readonly kind: DiskEntry["kind"]; readonly sizeBytes: number; readonly mode: number } | undefined;
+  /** With its parents; one that is there is left alone. */
+  makeDirectory(path: string): void;
+  /** An empty one. */
+  removeDirectory(path: string): void;
+  remove(path: string): void;
+  /** Replaces what has the new name. */
+  rename(from: string, to: string): void;
+  changeMode(path: string, mode: number): void;
+  /** Makes names in a directory survive a power cut, off the event loop. */
+  syncDirectory(path: string, done: DiskDone): void;
+  /** Bytes that this process may still write to the file system of `path`. */
+  freeBytes(path: string): number;
+  /** Locks against other processes, with the kind of lock that the reference takes (stores.md 5.11). Undefined: held by another. */
+  lock(path: string): DiskLock | undefined;
+  /** Files a store may hold open, from the descriptor limit of the process. */
+  readonly openFilesMax: number;
+}
+
 export type SignalName = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR1" | "SIGUSR2" | "SIGQUIT";
 
 export interface ProcessHost {
@@ -191,6 +259,7 @@ export interface Runtime {
   readonly network: Network;
   readonly http: HttpHost;
   readonly files: Files;
+  readonly disk: Disk;
   readonly process: ProcessHost;
   /** Fills `bytes` from the system's secure source. */
   random(bytes: Uint8Array): void;

@@ -27,6 +27,8 @@ export interface MessageView {
 
 /** Values for the result of `MessageStore.append`: an encoded size above 0, or one of these. */
 export const APPEND_FAILED = -1;
+/** The sequence is not above the last one: nothing was changed (stores.md 1.4). */
+export const APPEND_KNOWN = 0;
 
 /** Messages of one channel. Sequences are safe integers from 1. Stamps are nanoseconds since 1970 in two u32 halves. */
 export interface MessageStore {
@@ -37,8 +39,8 @@ export interface MessageStore {
   readonly messageCount: number;
   readonly byteCount: number;
   /**
-   * Encodes and stages one message with the given `sequence` (always `lastSequence + 1` here), enforces the limits on
-   * count and bytes, and returns the size of the encoded MsgProto, or `APPEND_FAILED`, with the reason in `lastError`, when
+   * Encodes and stages one message with the given `sequence` (the core always gives `lastSequence + 1`), enforces the
+   * limits on count and bytes, and returns the size of the encoded MsgProto, or `APPEND_FAILED`, with the reason in `lastError`, when
    * nothing was stored. `reply` and `data` are ranges of `source`, copied before the call returns.
    */
   append(
@@ -65,7 +67,11 @@ export interface MessageStore {
   expire(stampHigh: number, stampLow: number): number;
   /** Removes every message; `first` and `last` become 0. */
   empty(): void;
-  /** Persists what was staged. `undefined`: done already, nothing to wait for. Rejects with {@link StoreError}. */
+  /**
+   * Persists what was staged. `undefined`: done already, nothing to wait for. Rejects with {@link StoreError}: then every
+   * message that was staged and not persisted is gone, `lastSequence` is that of the last one that is safe, and `append`
+   * refuses until the store can write again.
+   */
   flush(): Promise<void> | undefined;
   /** Set by the owner: called when a lookup that answered `LOOKUP_LATER` is worth repeating. */
   onReadable: (() => void) | undefined;
@@ -194,6 +200,12 @@ export type StoreErrorCode =
   | "STORE_NOT_SUPPORTED"
   | "STORE_INVALID_LIMITS"
   | "STORE_CLOSED"
+  | "STORE_DISK_FULL"
+  | "STORE_IO"
+  | "STORE_DAMAGED"
+  | "STORE_LOCKED"
+  /** Channels, but no server record: `init` and a second `recover` put it right (stores.md 1.2). */
+  | "STORE_NO_SERVER_INFO"
   | "STORE_MEMORY_EXHAUSTED";
 
 /** Texts that clients compare (stores.md 1.1). Everything else may be worded better at any time. */
@@ -203,6 +215,7 @@ export const STORE_ERROR_TEXT = Object.freeze({
   STORE_ALREADY_EXISTS: "already exists",
   STORE_NOT_FOUND: "not found",
   STORE_NOT_SUPPORTED: "not supported",
+  STORE_NO_SERVER_INFO: "no server state recovered but channels present",
 });
 
 /** A store refused. `message` may go to a client, so it never holds a path. */

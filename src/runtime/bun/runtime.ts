@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { installBulkCopy } from "../../base/bytes.ts";
 import { SystemClock } from "../node/clock.ts";
+import { createDisk } from "../node/disk.ts";
 import { createFiles } from "../node/files.ts";
 import { createHttpHost } from "../node/http.ts";
 import { createProcessHost } from "../node/process.ts";
@@ -9,6 +10,7 @@ import { createRandom } from "../node/random.ts";
 import { createScheduler } from "../node/scheduler.ts";
 import type { Runtime } from "../types.ts";
 import { bunGlobal } from "./bun_global.ts";
+import { bunLock } from "./fcntl.ts";
 import { BunNetwork } from "./network.ts";
 
 /** Where the modules of a compiled executable live; the second is the form of Windows. */
@@ -31,6 +33,7 @@ export function createRuntime(): Runtime {
     network: new BunNetwork(),
     http: createHttpHost(),
     files: createFiles(),
+    disk: createDisk(bunLock),
     process: createProcessHost({ isCompiled: EMBEDDED_ROOTS.some((root) => bun.main.startsWith(root)) }),
     random: createRandom(),
     bcryptMatches: (password, hash) => bun.password.verify(password, hash, "bcrypt"),

@@ -1,12 +1,14 @@
 /** The platform under Deno. */
 import * as inspector from "node:inspector";
 import { SystemClock } from "../node/clock.ts";
+import { createDisk } from "../node/disk.ts";
 import { createFiles } from "../node/files.ts";
 import { createHttpHost } from "../node/http.ts";
 import { createProcessHost } from "../node/process.ts";
 import { createRandom } from "../node/random.ts";
 import { createScheduler } from "../node/scheduler.ts";
 import type { Runtime } from "../types.ts";
+import { denoLock } from "./fcntl.ts";
 import { NodeNetwork } from "./network.ts";
 
 /** As much of the global as is used here. */
@@ -25,6 +27,7 @@ export function createRuntime(): Runtime {
     network: new NodeNetwork(),
     http: createHttpHost(),
     files: createFiles(),
+    disk: createDisk(denoLock),
     process: createProcessHost({
       isCompiled: Deno.build.standalone === true,
       // SIGUSR1 opens the debugger port on 127.0.0.1:9229 even when a handler is installed (runtime.md 11.2).

@@ -38,15 +38,19 @@ export function socketCountWithin(limit: number): number {
   return Math.max(1, limit - Math.min(DESCRIPTOR_RESERVE, limit >> 1));
 }
 
-/** Sockets the process may hold at the same time. Both runtimes raise the soft limit before any of our code runs. */
-export function readSocketCountMax(): number {
-  let limit = DESCRIPTOR_COUNT_FALLBACK;
+/** The soft limit of open files of this process. Both runtimes raise it before any of our code runs. */
+export function readDescriptorLimit(): number {
   try {
-    limit = parseDescriptorLimit(readFileSync("/proc/self/limits", "latin1"));
+    return parseDescriptorLimit(readFileSync("/proc/self/limits", "latin1"));
   } catch {
     // Only Linux has the file; elsewhere the fallback is the careful answer.
+    return DESCRIPTOR_COUNT_FALLBACK;
   }
-  return socketCountWithin(limit);
+}
+
+/** Sockets the process may hold at the same time. */
+export function readSocketCountMax(): number {
+  return socketCountWithin(readDescriptorLimit());
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   type MessageView,
 } from "../types.ts";
 import { INDEX_STRIDE, type Slab, type SlabPool } from "./slabs.ts";
-import { isAtOrBefore, stampOfMs, stampToMsCeil } from "./stamp.ts";
+import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../stamp.ts";
 
 /** Given-up entries at the front of the slab list before it is cut: cutting each time would move the list each time. */
 const HEAD_WASTE_MAX = 32;

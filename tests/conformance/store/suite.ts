@@ -167,7 +167,7 @@ function subscriptionRecord(clientId: string): SubscriptionRecord {
   };
 }
 
-const SERVER: ServerRecord = {
+export const TEST_SERVER: ServerRecord = {
   clusterId: "test-cluster",
   discovery: "_STAN.discover.test-cluster",
   publish: "_STAN.pub.test-cluster",
@@ -640,8 +640,8 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
 
     test("1.2: server and client records are replaced and removed without complaint", async () => {
       await withStore(testLimits(), async (store) => {
-        store.init(SERVER);
-        store.init({ ...SERVER, nodeId: "a" });
+        store.init(TEST_SERVER);
+        store.init({ ...TEST_SERVER, nodeId: "a" });
         store.addClient(CLIENT);
         store.addClient({ ...CLIENT, connectionId: "c2" });
         store.deleteClient("me");
@@ -661,7 +661,7 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
       assertRefuses("STORE_CLOSED", undefined, () => store.deleteChannel("foo"));
       assertRefuses("STORE_CLOSED", undefined, () => store.addClient(CLIENT));
       assertRefuses("STORE_CLOSED", undefined, () => store.deleteClient("me"));
-      assertRefuses("STORE_CLOSED", undefined, () => store.init(SERVER));
+      assertRefuses("STORE_CLOSED", undefined, () => store.init(TEST_SERVER));
       await assert.rejects(store.recover(), (error: unknown) => {
         return error instanceof StoreError && error.code === "STORE_CLOSED";
       });

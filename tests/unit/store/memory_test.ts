@@ -2,7 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { MemoryStore } from "../../../src/store/memory/memory_store.ts";
 import { POOL_SIZE_MAX, SLAB_SIZE_MAX, SLAB_SIZE_MIN, type SlabAllocator } from "../../../src/store/memory/slabs.ts";
-import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../../../src/store/memory/stamp.ts";
+import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../../../src/store/stamp.ts";
 import { APPEND_FAILED, LOOKUP_FOUND, type MessageStore, type MessageView } from "../../../src/store/types.ts";
 import { SeededRandom } from "../../conformance/store/random.ts";
 import { testLimits } from "../../conformance/store/suite.ts";

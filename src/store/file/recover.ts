@@ -1,0 +1,682 @@
+/**
+ * From bytes to state: what is in the files of a store, what is wrong with them, and what would put it right (stores.md 6).
+ * With `apply` false nothing is changed: that is what `check` runs.
+ */
+import { displayText } from "../../base/bytes.ts";
+import { SequenceSet } from "../../base/sequence_set.ts";
+import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
+import {
+  decodeClientDelete,
+  decodeClientInfo,
+  decodeServerInfo,
+  decodeSubState,
+  decodeSubStateDelete,
+  decodeSubStateUpdate,
+} from "../../wire/stan_server.ts";
+import type { Disk, DiskFile } from "../../runtime/types.ts";
+import { type ServerRecord, StoreError } from "../types.ts";
+import type { ClientReplay } from "./client_log.ts";
+import type { Crc32 } from "./crc.ts";
+import type { Finding, FindingLevel } from "./findings.ts";
+import {
+  CLIENT_RECORD,
+  FILE_VERSION,
+  INDEX_RECORD_BYTES,
+  IndexRecord,
+  isIndexRecordIntact,
+  isZero,
+  readU32,
+  RECORD_HEADER_BYTES,
+  sliceNames,
+  sliceNumber,
+  SUBSCRIPTION_RECORD,
+  VERSION_BYTES,
+  versionBytes,
+  writeIndexRecord,
+} from "./format.ts";
+import { type DescriptorPool, LogFile } from "./log_file.ts";
+import { type ByteSource, type RecordRules, scanRecords, type ScanResult, Window } from "./scan.ts";
+import { Slice } from "./slice.ts";
+import type { SubscriptionReplay } from "./subscription_log.ts";
+
+/** Index records written at once while an index is built. */
+const INDEX_CHUNK_BYTES = 256 * 1024;
+/** A file with more bytes to keep aside than this is cut all the same; a copy of so much would hinder the start. */
+const ASIDE_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What recovery works with. */
+export interface RecoverContext {
+  readonly disk: Disk;
+  readonly pool: DescriptorPool;
+  readonly crc: Crc32;
+  readonly checkCrc: boolean;
+  /** False: look only. */
+  readonly apply: boolean;
+  report(finding: Finding): void;
+}
+
+/** One channel's messages. */
+export interface RecoveredLog {
+  readonly slices: Slice[];
+  readonly damaged: number[];
+  /** Records were cut: positions behind the last message must be put back (stores.md 6.7). */
+  readonly wasCut: boolean;
+}
+
+function sourceOf(file: DiskFile): ByteSource {
+  const size = file.sizeBytes();
+  return { size, read: (into, start, end, position) => file.read(into, start, end, position) };
+}
+
+/** The version of an open file: right, none yet (empty, or zeros only), or an error with the reference's text. */
+function readVersion(file: DiskFile, size: number, path: string): "right" | "none" {
+  if (size === 0) return "none";
+  const head = new Uint8Array(Math.min(size, 64));
+  file.read(head, 0, head.length, 0);
+  if (size < VERSION_BYTES) {
+    // What a crash between creating a file and writing to it leaves: nothing was in it.
+    return "none";
+  }
+  const version = readU32(head, 0);
+  if (version === FILE_VERSION) return "right";
+  if (version === 0 && isZero(head, 0, head.length)) return "none";
+  throw new StoreError(
+    "STORE_DAMAGED",
+    `unsupported file version: ${version} (supports [${FILE_VERSION}..${FILE_VERSION}]) in "${path}". Nothing was changed`,
+  );
+}
+
+// Messages --------------------------------------------------------------------------------------------------------------
+
+/** Recovers the message log in `directory`. Throws {@link StoreError} where the start must stop. */
+export function recoverMessages(context: RecoverContext, channel: string, directory: string): RecoveredLog {
+  const numbers: number[] = [];
+  for (const { name, kind } of context.disk.list(directory)) {
+    if (kind !== "file") continue;
+    const number = name === "msgs.dat" ? NaN : sliceNumber(name);
+    if (number === undefined) continue;
+    if (Number.isNaN(number)) {
+      throw new StoreError(
+        "STORE_DAMAGED",
+        `unable to recover message store for [${displayText(channel)}]: message log has an invalid name: ${name}`,
+      );
+    }
+    numbers.push(number);
+  }
+  numbers.sort((a, b) => a - b);
+  const slices: Slice[] = [];
+  const damaged: number[] = [];
+  let wasCut = false;
+  let last = 0;
+  for (const number of numbers) {
+    const recovered = new SliceRecovery(context, channel, directory, number, last).run();
+    wasCut ||= recovered.wasCut;
+    damaged.push(...recovered.damaged);
+    const { slice } = recovered;
+    if (slice.recordCount === 0) {
+      slice.data.retire();
+      slice.index.retire();
+      continue;
+    }
+    if (last > 0 && slice.firstSequence > last + 1) {
+      context.report({
+        level: "damaged",
+        channel,
+        path: slice.data.path,
+        offset: VERSION_BYTES,
+        text: `messages ${last + 1} to ${
+          slice.firstSequence - 1
+        } are missing between two slices; all others are served`,
+      });
+    }
+    slices.push(slice);
+    last = slice.lastSequence;
+  }
+  return { slices, damaged, wasCut };
+}
+
+/**
+ * One slice. The index is believed as far as it is intact and the data file reaches; everything behind that is read from
+ * the data file, and the index goes on from there. So a missing, short, torn or damaged index is the same case.
+ */
+class SliceRecovery {
+  readonly #context: RecoverContext;
+  readonly #channel: string;
+  readonly #slice: Slice;
+  readonly #dataPath: string;
+  readonly #indexPath: string;
+  readonly #lastBefore: number;
+  readonly #record = new IndexRecord();
+  readonly #view = new MsgProtoView();
+  readonly #channelBytes: string;
+  readonly #damaged: number[] = [];
+  #wasCut = false;
+  /** Index records read from data and not written yet. */
+  #chunk = new Uint8Array(0);
+  #chunkUsed = 0;
+  #indexSize = VERSION_BYTES;
+  #added = 0;
+
+  constructor(context: RecoverContext, channel: string, directory: string, number: number, lastBefore: number) {
+    this.#context = context;
+    this.#channel = channel;
+    this.#channelBytes = channel;
+    this.#lastBefore = lastBefore;
+    const names = sliceNames(number);
+    this.#dataPath = `${directory}/${names.data}`;
+    this.#indexPath = `${directory}/${names.index}`;
+    const { pool } = context;
+    this.#slice = new Slice(number, new LogFile(pool, this.#dataPath, 0), new LogFile(pool, this.#indexPath, 0));
+  }
+
+  run(): { readonly slice: Slice; readonly damaged: readonly number[]; readonly wasCut: boolean } {
+    const { disk, apply } = this.#context;
+    const slice = this.#slice;
+    const data = disk.open(this.#dataPath, apply ? "update" : "read");
+    let index: DiskFile | undefined;
+    try {
+      const size = data.sizeBytes();
+      if (readVersion(data, size, this.#dataPath) === "none") {
+        this.#startEmpty(data, size);
+        return { slice, damaged: [], wasCut: false };
+      }
+      index = this.#openIndex();
+      const source = sourceOf(data);
+      const from = index === undefined ? VERSION_BYTES : this.#readIndex(index, source);
+      const result = this.#scan(source, from, index);
+      this.#finish(data, index, size, result);
+    } finally {
+      data.close();
+      index?.close();
+    }
+    return { slice, damaged: this.#damaged, wasCut: this.#wasCut };
+  }
+
+  #report(level: FindingLevel, path: string, offset: number, text: string): void {
+    this.#context.report({ level, channel: this.#channel, path, offset, text });
+  }
+
+  #startEmpty(data: DiskFile, size: number): void {
+    if (size > 0) {
+      this.#report("healed", this.#dataPath, 0, "the file has no version and no messages; it is begun anew");
+    }
+    if (this.#context.apply) {
+      data.truncate(0);
+      data.write(versionBytes(), 0, VERSION_BYTES, 0);
+    }
+    this.#slice.data.size = this.#slice.data.syncedSize = VERSION_BYTES;
+    this.#slice.index.size = this.#slice.index.syncedSize = VERSION_BYTES;
+  }
+
+  /** Undefined: look only, and there is none. */
+  #openIndex(): DiskFile | undefined {
+    const { disk, apply } = this.#context;
+    if (disk.stat(this.#indexPath) === undefined) {
+      this.#report("healed", this.#indexPath, -1, "the index is missing; it is built from the data file");
+      return apply ? this.#newIndex(disk.open(this.#indexPath, "replace")) : undefined;
+    }
+    const index = disk.open(this.#indexPath, apply ? "update" : "read");
+    const size = index.sizeBytes();
+    const head = new Uint8Array(VERSION_BYTES);
+    const isRight = size >= VERSION_BYTES && index.read(head, 0, VERSION_BYTES, 0) === VERSION_BYTES &&
+      readU32(head, 0) === FILE_VERSION;
+    if (isRight) return index;
+    this.#report("healed", this.#indexPath, 0, "the index has no valid version; it is built from the data file");
+    if (!apply) {
+      index.close();
+      return undefined;
+    }
+    index.truncate(0);
+    return this.#newIndex(index);
+  }
+
+  #newIndex(index: DiskFile): DiskFile {
+    index.write(versionBytes(), 0, VERSION_BYTES, 0);
+    return index;
+  }
+
+  /** Takes the intact beginning of the index; returns where in the data file to go on. */
+  #readIndex(index: DiskFile, data: ByteSource): number {
+    const { crc, checkCrc } = this.#context;
+    const source = sourceOf(index);
+    const window = new Window(source);
+    const record = this.#record;
+    const slice = this.#slice;
+    let dataEnd = VERSION_BYTES;
+    let last = this.#lastBefore;
+    let why = "";
+    let position = VERSION_BYTES;
+    for (; position < source.size; position += INDEX_RECORD_BYTES) {
+      const at = window.at(position, INDEX_RECORD_BYTES);
+      if (at < 0) {
+        why = `it ends in the middle of a record`;
+        break;
+      }
+      const { bytes } = window;
+      if (isZero(bytes, at, at + INDEX_RECORD_BYTES)) {
+        why = "zeros";
+        break;
+      }
+      if (checkCrc && !isIndexRecordIntact(bytes, at, crc)) {
+        why = "a record has a wrong checksum";
+        break;
+      }
+      record.read(bytes, at);
+      if (record.sequence <= last || record.offset < dataEnd) {
+        why = "a record is out of order";
+        break;
+      }
+      if (record.dataEnd > data.size) {
+        why = `the data file ends before message ${record.sequence}`;
+        break;
+      }
+      slice.add(record.sequence, record.payloadSize, record.stampHigh, record.stampLow);
+      last = record.sequence;
+      dataEnd = record.dataEnd;
+    }
+    this.#indexSize = position;
+    if (why !== "") {
+      this.#report("healed", this.#indexPath, position, `${why}; the rest of the index is built from the data file`);
+    }
+    return this.#verifyLast(index, data);
+  }
+
+  /** The last indexed message must be what the data file says; returns where its record ends. */
+  #verifyLast(index: DiskFile, data: ByteSource): number {
+    const { crc, checkCrc } = this.#context;
+    const slice = this.#slice;
+    const record = this.#record;
+    const entry = new Uint8Array(INDEX_RECORD_BYTES);
+    while (slice.recordCount > 0) {
+      index.read(entry, 0, INDEX_RECORD_BYTES, Slice.indexPosition(slice.recordCount - 1));
+      record.read(entry, 0);
+      const bytes = new Uint8Array(RECORD_HEADER_BYTES + record.payloadSize);
+      data.read(bytes, 0, bytes.length, record.offset);
+      const end = bytes.length;
+      const isThere = readU32(bytes, 0) === record.payloadSize && !isZero(bytes, RECORD_HEADER_BYTES, end);
+      if (isThere) {
+        const stored = readU32(bytes, 4);
+        const actual = crc.of(bytes, RECORD_HEADER_BYTES, end);
+        const decodes = decodeMsgProto(bytes, RECORD_HEADER_BYTES, end, this.#view) &&
+          this.#view.sequence === record.sequence;
+        if (stored === actual && decodes) return record.dataEnd;
+        if (!checkCrc && decodes) {
+          // Another polynomial, or damage that nobody wants to hear of: every message is looked at.
+          this.#forgetIndexFrom(0, index);
+          this.#report("healed", this.#indexPath, -1, "the last message has a wrong checksum; the index is built anew");
+          return VERSION_BYTES;
+        }
+        this.#damaged.push(record.sequence);
+        this.#report(
+          "damaged",
+          this.#dataPath,
+          record.offset,
+          `message ${record.sequence} is damaged (expected crc to be ${hex(stored)}, got ${hex(actual)}); ` +
+            `it is left out, its sequence is not given again`,
+        );
+        return record.dataEnd;
+      }
+      // It was indexed, but its bytes never arrived: never synced, so never acknowledged.
+      this.#report(
+        "healed",
+        this.#indexPath,
+        Slice.indexPosition(slice.recordCount - 1),
+        `message ${record.sequence} is indexed but not in the data file; the index is cut`,
+      );
+      this.#wasCut = true;
+      this.#forgetIndexFrom(slice.recordCount - 1, index);
+    }
+    return VERSION_BYTES;
+  }
+
+  /** Counts only the first `recordCount` records of the index. */
+  #forgetIndexFrom(recordCount: number, index: DiskFile): void {
+    const slice = this.#slice;
+    const entry = new Uint8Array(INDEX_RECORD_BYTES);
+    const record = new IndexRecord();
+    let bytes = recordCount === 0 ? 0 : slice.bytes;
+    let stampHigh = 0;
+    let stampLow = 0;
+    if (recordCount > 0) {
+      for (let i = slice.recordCount - 1; i >= recordCount; i--) {
+        index.read(entry, 0, INDEX_RECORD_BYTES, Slice.indexPosition(i));
+        record.read(entry, 0);
+        bytes -= record.payloadSize + RECORD_HEADER_BYTES + INDEX_RECORD_BYTES;
+      }
+      index.read(entry, 0, INDEX_RECORD_BYTES, Slice.indexPosition(recordCount - 1));
+      record.read(entry, 0);
+      stampHigh = record.stampHigh;
+      stampLow = record.stampLow;
+    }
+    slice.cutTo(recordCount, bytes, stampHigh, stampLow);
+    this.#indexSize = Slice.indexPosition(recordCount);
+  }
+
+  /** Reads what no index record speaks of. */
+  #scan(data: ByteSource, from: number, index: DiskFile | undefined): ScanResult {
+    const { crc, checkCrc } = this.#context;
+    const view = this.#view;
+    const slice = this.#slice;
+    let last = Math.max(slice.lastSequence, this.#lastBefore);
+    const rules: RecordRules = {
+      typed: false,
+      checkCrc,
+      accept: (_type, bytes, start, end) =>
+        decodeMsgProto(bytes, start, end, view) && view.sequence > last && this.#isOurs(bytes),
+      // Field 1, the sequence, comes first in every message.
+      mayBegin: (_type, firstByte) => firstByte === 0x08,
+    };
+    return scanRecords(data, from, rules, crc, (position, _type, _bytes, start, end) => {
+      if (view.sequence > last + 1 && last > this.#lastBefore) this.#missing(last + 1, view.sequence - 1, position);
+      last = view.sequence;
+      slice.add(last, end - start, view.stampHigh, view.stampLow);
+      this.#addToIndex(index, position, end - start);
+    });
+  }
+
+  #isOurs(bytes: Uint8Array): boolean {
+    const name = this.#channelBytes;
+    const { subjectStart, subjectEnd } = this.#view;
+    if (subjectEnd - subjectStart !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (bytes[subjectStart + i] !== name.charCodeAt(i)) return false;
+    return true;
+  }
+
+  #missing(first: number, last: number, position: number): void {
+    const what = first === last ? `message ${first} is` : `messages ${first} to ${last} are`;
+    this.#report("damaged", this.#dataPath, position, `${what} missing; those behind are served`);
+  }
+
+  #addToIndex(index: DiskFile | undefined, offset: number, size: number): void {
+    this.#added++;
+    if (index === undefined || !this.#context.apply) return;
+    if (this.#chunk.length === 0) this.#chunk = new Uint8Array(INDEX_CHUNK_BYTES);
+    const { sequence, stampHigh, stampLow } = this.#view;
+    writeIndexRecord(this.#chunk, this.#chunkUsed, sequence, offset, stampHigh, stampLow, size, this.#context.crc);
+    this.#chunkUsed += INDEX_RECORD_BYTES;
+    if (this.#chunkUsed === this.#chunk.length) this.#writeChunk(index);
+  }
+
+  #writeChunk(index: DiskFile): void {
+    index.write(this.#chunk, 0, this.#chunkUsed, this.#indexSize);
+    this.#indexSize += this.#chunkUsed;
+    this.#chunkUsed = 0;
+  }
+
+  #finish(data: DiskFile, index: DiskFile | undefined, size: number, result: ScanResult): void {
+    const { apply, disk } = this.#context;
+    const slice = this.#slice;
+    let end = size;
+    for (const range of result.bad) {
+      const { start, why, kind } = range;
+      if (kind === "damage") {
+        this.#report(
+          "damaged",
+          this.#dataPath,
+          start,
+          `${range.end - start} bytes are no message (${why}); the messages behind them are served`,
+        );
+        continue;
+      }
+      end = start;
+      if (kind === "zeros") {
+        this.#report("healed", this.#dataPath, start, `${size - start} zero bytes at the end are cut off`);
+      } else {
+        this.#wasCut = true;
+        this.#report(
+          "healed",
+          this.#dataPath,
+          start,
+          `the file ends in an incomplete message behind ${slice.lastSequence} (${why}); ${
+            size - start
+          } bytes are cut off ` +
+            `and kept in ${asideName(this.#dataPath, start)}`,
+        );
+        if (apply) keepAside(disk, data, this.#dataPath, start, size);
+      }
+    }
+    if (apply) {
+      if (end < size) {
+        data.truncate(end);
+        data.syncNow();
+      }
+      if (index !== undefined) {
+        if (this.#chunkUsed > 0) this.#writeChunk(index);
+        if (index.sizeBytes() !== this.#indexSize) {
+          index.truncate(this.#indexSize);
+          index.syncNow();
+        } else if (this.#added > 0) index.syncNow();
+      }
+    }
+    slice.data.size = slice.data.syncedSize = end;
+    slice.index.size = slice.index.syncedSize = Slice.indexPosition(slice.recordCount);
+  }
+}
+
+/** Name of the file that keeps what was cut off `path` at `offset`: plain, with a dot, so that no server reads it. */
+export function asideName(path: string, offset: number): string {
+  const at = path.lastIndexOf("/") + 1;
+  return `${path.slice(0, at)}.${path.slice(at)}.cut-${offset}`;
+}
+
+function keepAside(disk: Disk, file: DiskFile, path: string, start: number, end: number): void {
+  const bytes = new Uint8Array(Math.min(end - start, ASIDE_BYTES_MAX));
+  file.read(bytes, 0, bytes.length, start);
+  const aside = disk.open(asideName(path, start), "replace");
+  try {
+    aside.write(bytes, 0, bytes.length, 0);
+    aside.syncNow();
+  } finally {
+    aside.close();
+  }
+}
+
+// Typed files -----------------------------------------------------------------------------------------------------------
+
+/**
+ * Reads clients.dat or subs.dat and heals its end. Missing: created. Returns the file, ready for appending, and whether
+ * records were cut or left out.
+ */
+function recoverTyped(
+  context: RecoverContext,
+  channel: string,
+  path: string,
+  types: readonly number[],
+  replay: (type: number, bytes: Uint8Array, start: number, end: number) => boolean,
+): LogFile {
+  const { disk, pool, apply, crc, checkCrc } = context;
+  const report = (level: FindingLevel, offset: number, text: string) =>
+    context.report({ level, channel, path, offset, text });
+  if (disk.stat(path) === undefined) {
+    report("healed", -1, "the file is missing; it is created");
+    if (!apply) return new LogFile(pool, path, VERSION_BYTES);
+    return LogFile.create(pool, path);
+  }
+  const file = disk.open(path, apply ? "update" : "read");
+  try {
+    const source = sourceOf(file);
+    if (readVersion(file, source.size, path) === "none") {
+      report("healed", 0, "the file has no version and no records; it is begun anew");
+      if (apply) {
+        file.truncate(0);
+        file.write(versionBytes(), 0, VERSION_BYTES, 0);
+        file.syncNow();
+      }
+      return new LogFile(pool, path, VERSION_BYTES);
+    }
+    const rules: RecordRules = {
+      typed: true,
+      checkCrc,
+      // Decoding is the replay, so a record that does not decode changes nothing and is reported.
+      accept: (type, bytes, start, end) => types.includes(type) && replay(type, bytes, start, end),
+      mayBegin: (type) => types.includes(type),
+    };
+    const { bad } = scanRecords(source, VERSION_BYTES, rules, crc, () => undefined);
+    let end = source.size;
+    for (const { start, why, kind, end: badEnd } of bad) {
+      if (kind === "damage") {
+        report("damaged", start, `${badEnd - start} bytes are no record (${why}); the records behind them count`);
+        continue;
+      }
+      end = start;
+      if (kind === "zeros") {
+        report("healed", start, `${source.size - start} zero bytes at the end are cut off`);
+      } else {
+        report(
+          "healed",
+          start,
+          `the file ends in an incomplete record (${why}); ${source.size - start} bytes are cut off and kept in ` +
+            asideName(path, start),
+        );
+        if (apply) keepAside(disk, file, path, start, source.size);
+      }
+    }
+    if (apply && end < source.size) {
+      file.truncate(end);
+      file.syncNow();
+    }
+    return new LogFile(pool, path, end);
+  } finally {
+    file.close();
+  }
+}
+
+/** Replays subs.dat of one channel. */
+export function recoverSubscriptions(
+  context: RecoverContext,
+  channel: string,
+  path: string,
+): { readonly file: LogFile; readonly replay: SubscriptionReplay } {
+  const replay: SubscriptionReplay = { states: new Map(), idMax: 0, superseded: 0, total: 0 };
+  const types = Object.values(SUBSCRIPTION_RECORD);
+  const file = recoverTyped(
+    context,
+    channel,
+    path,
+    types,
+    (type, bytes, start, end) => replaySubscription(replay, type, bytes, start, end),
+  );
+  return { file, replay };
+}
+
+/** One record of subs.dat (stores.md 4.6); false: it does not decode. */
+function replaySubscription(
+  replay: SubscriptionReplay,
+  type: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  const { states } = replay;
+  switch (type) {
+    case SUBSCRIPTION_RECORD.create:
+    case SUBSCRIPTION_RECORD.update: {
+      const record = decodeSubState(bytes, start, end);
+      if (record === undefined) return false;
+      const known = states.get(record.id);
+      if (type === SUBSCRIPTION_RECORD.update && known !== undefined) {
+        // What was sent is never unsaid: a compaction may have written the position before the update (invariant 51).
+        record.lastSent = Math.max(record.lastSent, known.record.lastSent);
+        states.set(record.id, { record, pending: known.pending });
+        replay.superseded++;
+      } else {
+        states.set(record.id, { record, pending: new SequenceSet() });
+      }
+      replay.total++;
+      if (record.id > replay.idMax) replay.idMax = record.id;
+      return true;
+    }
+    case SUBSCRIPTION_RECORD.delete: {
+      const record = decodeSubStateDelete(bytes, start, end);
+      if (record === undefined) return false;
+      const known = states.get(record.id);
+      if (known !== undefined) {
+        states.delete(record.id);
+        replay.superseded += 1 + known.pending.size;
+      }
+      if (record.id > replay.idMax) replay.idMax = record.id;
+      return true;
+    }
+    default: {
+      const record = decodeSubStateUpdate(bytes, start, end);
+      if (record === undefined) return false;
+      const known = states.get(record.id);
+      if (known === undefined) return true;
+      if (type === SUBSCRIPTION_RECORD.ack) {
+        known.pending.delete(record.sequence);
+        replay.superseded++;
+      } else {
+        known.pending.add(record.sequence);
+        if (record.sequence > known.record.lastSent) known.record.lastSent = record.sequence;
+        replay.total++;
+      }
+      return true;
+    }
+  }
+}
+
+/** Replays clients.dat. */
+export function recoverClients(
+  context: RecoverContext,
+  path: string,
+): { readonly file: LogFile; readonly replay: ClientReplay } {
+  const replay: ClientReplay = { clients: new Map(), deletions: 0 };
+  const types = Object.values(CLIENT_RECORD);
+  const file = recoverTyped(context, "", path, types, (type, bytes, start, end) => {
+    if (type === CLIENT_RECORD.add) {
+      const record = decodeClientInfo(bytes, start, end);
+      if (record === undefined) return false;
+      replay.clients.set(record.id, record);
+      return true;
+    }
+    const record = decodeClientDelete(bytes, start, end);
+    if (record === undefined) return false;
+    if (replay.clients.delete(record.id)) replay.deletions++;
+    return true;
+  });
+  return { file, replay };
+}
+
+// Server ----------------------------------------------------------------------------------------------------------------
+
+/** server.dat: undefined = there is no information yet. Everything else that is wrong stops the start (stores.md 6.1). */
+export function recoverServer(context: RecoverContext, path: string): ServerRecord | undefined {
+  const { disk, crc, checkCrc } = context;
+  if (disk.stat(path) === undefined) return undefined;
+  const file = disk.open(path, "read");
+  try {
+    const size = file.sizeBytes();
+    const bytes = new Uint8Array(size);
+    file.read(bytes, 0, size, 0);
+    const fail = (why: string): never => {
+      throw new StoreError(
+        "STORE_DAMAGED",
+        `unable to recover server file "${path}": ${why}. Nothing was changed. ` +
+          `If the file cannot be had from a backup, move it away: it is made anew and the channels are kept`,
+      );
+    };
+    if (size < VERSION_BYTES) fail("unable to verify file version: EOF");
+    const version = readU32(bytes, 0);
+    if (version !== FILE_VERSION) fail(`unsupported file version: ${version} (supports [1..1])`);
+    if (size === VERSION_BYTES) return undefined;
+    const start = VERSION_BYTES + RECORD_HEADER_BYTES;
+    if (size < start) fail("unexpected EOF");
+    const payload = readU32(bytes, VERSION_BYTES);
+    if (payload === 0) fail("end of file padded with zeros");
+    if (start + payload > size) fail("unexpected EOF");
+    const stored = readU32(bytes, VERSION_BYTES + 4);
+    const actual = crc.of(bytes, start, start + payload);
+    if (checkCrc && stored !== actual) {
+      fail(`corrupted data, expected crc to be ${hex(stored)}, got ${hex(actual)}`);
+    }
+    if (start + payload !== size) fail(`incorrect file size, expected ${start + payload} bytes, got ${size} bytes`);
+    const record = decodeServerInfo(bytes, start, size);
+    return record ?? fail("the record cannot be decoded");
+  } finally {
+    file.close();
+  }
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
+}
