@@ -54,10 +54,24 @@ export const CASES: readonly BenchCase[] = [
   core("core-1x1-16", "core-pubsub", 3_000_000, { sizeBytes: 16 }),
   core("core-1x1-128", "core-pubsub", 2_000_000),
   core("core-1x1-1k", "core-pubsub", 500_000, { sizeBytes: KB }),
+  core("core-1x1-16k", "core-pubsub", 60_000, { sizeBytes: 16 * KB }),
+  core("core-1x1-128-subjects-1k", "core-pubsub", 1_000_000, { subjects: 1000 }),
   core("core-1x4-128", "core-pubsub", 500_000, { subscribers: 4 }),
   core("core-1x10-128", "core-pubsub", 300_000, { subscribers: 10 }),
   core("core-10x10-128", "core-pubsub", 2_000_000, { publishers: 10, pairs: true }),
   core("core-request", "core-request", 30_000, { sizeBytes: 16 }),
+  {
+    ...core("core-slow-consumer", "core-slow", 4_000_000, { sizeBytes: 128 }),
+    value: { label: "of the rate without it", of: (result) => result.rateRatio ?? NaN },
+  },
+  {
+    ...core("core-storm-5k", "core-connect", 5000, { warmup: 0, window: 5000 }),
+    value: { label: "s", of: (result) => result.seconds },
+  },
+  {
+    ...core("core-idle-10k", "core-connect", 10_000, { warmup: 0, window: 64, restMs: REST_MS }),
+    value: { label: "KB/connection", of: (result) => residentGrowth(result) / result.messages / 1000 },
+  },
 
   stan("memory-async-128-w1024", "memory", "stan-publish", 600_000),
   stan("memory-async-128-w256", "memory", "stan-publish", 500_000, { window: 256 }),

@@ -15,12 +15,13 @@ const TURN_BYTES = 1024 * 1024;
 const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Counts what one subscription gets. */
-class CountingReceiver {
+export class CountingReceiver {
   readonly counter: ConstantFrameCounter;
   target = 0;
   onProgress: () => void = () => {};
 
-  constructor(readonly link: NatsLink, run: Run, subject: string, sizeBytes: number) {
+  /** `interest` is what is subscribed to when it differs from the subject of the messages. */
+  constructor(readonly link: NatsLink, run: Run, subject: string, sizeBytes: number, interest = subject) {
     this.counter = new ConstantFrameCounter(
       msgFrame(subject, 1, "", payloadOf(sizeBytes)).length,
       (line) => link.controlLine(line),
@@ -34,12 +35,12 @@ class CountingReceiver {
       }
       this.onProgress();
     };
-    link.sendText(`SUB ${subject} 1\r\n`);
+    link.sendText(`SUB ${interest} 1\r\n`);
   }
 }
 
 /** Writes one prebuilt block over and over. */
-class BlockPublisher {
+export class BlockPublisher {
   readonly frameBytes: number;
   readonly #link: NatsLink;
   readonly #run: Run;
@@ -50,13 +51,22 @@ class BlockPublisher {
   #pumping = false;
   #done: () => void = () => {};
 
-  constructor(link: NatsLink, run: Run, subject: string, sizeBytes: number, receivers: readonly CountingReceiver[]) {
+  /** Goes round `subjects`, whose names have one length. */
+  constructor(
+    link: NatsLink,
+    run: Run,
+    subjects: readonly string[],
+    sizeBytes: number,
+    receivers: readonly CountingReceiver[],
+  ) {
     this.#link = link;
     this.#run = run;
     this.#receivers = receivers;
-    const frame = pubFrame(subject, "", payloadOf(sizeBytes));
-    this.frameBytes = frame.length;
-    this.#block = repeatFrame(frame, BLOCK_BYTES);
+    const payload = payloadOf(sizeBytes);
+    const frames = subjects.map((subject) => pubFrame(subject, "", payload));
+    this.frameBytes = frames[0]?.length ?? 0;
+    if (frames.some(({ length }) => length !== this.frameBytes)) throw new Error("frames differ in length");
+    this.#block = frames.length === 1 ? repeatFrame(frames[0] as Uint8Array, BLOCK_BYTES) : joined(frames);
     link.onDrain = () => this.pump();
     for (const receiver of receivers) receiver.onProgress = () => this.pump();
   }
@@ -103,11 +113,21 @@ class BlockPublisher {
   }
 }
 
+function joined(frames: readonly Uint8Array[]): Uint8Array {
+  const block = new Uint8Array(frames.length * (frames[0]?.length ?? 0));
+  for (const [index, frame] of frames.entries()) block.set(frame, index * frame.length);
+  return block;
+}
+
 /** Publishers into the void, one to one, one to many, or many pairs on their own subjects. */
 export async function runCorePubSub(run: Run): Promise<void> {
-  const { host, port, messages, warmup, publishers, subscribers, sizeBytes, pairs, kind } = run.job;
+  const { host, port, messages, warmup, publishers, subscribers, sizeBytes, pairs, subjects, kind } = run.job;
   const open = () => NatsLink.open(run, host, port);
-  const subjectOf = (index: number) => pairs ? `bench.core.${String(index).padStart(3, "0")}` : "bench.core";
+  const numbered = (index: number) => `bench.core.${String(index).padStart(4, "0")}`;
+  const subjectOf = (index: number) => pairs || subjects > 1 ? numbered(index) : "bench.core";
+  const interestOf = (index: number) => subjects > 1 ? "bench.core.*" : subjectOf(index);
+  const subjectsOf = (index: number) =>
+    subjects > 1 ? Array.from({ length: subjects }, (_, i) => numbered(i)) : [subjectOf(index)];
   const receiversOf: CountingReceiver[][] = [];
   const receivers: CountingReceiver[] = [];
   for (let index = 0; index < publishers; index++) receiversOf.push([]);
@@ -118,7 +138,7 @@ export async function runCorePubSub(run: Run): Promise<void> {
     const count = pairs ? publishers : subscribers;
     for (let index = 0; index < count; index++) {
       const owner = pairs ? index : 0;
-      const receiver = new CountingReceiver(await open(), run, subjectOf(owner), sizeBytes);
+      const receiver = new CountingReceiver(await open(), run, subjectOf(owner), sizeBytes, interestOf(owner));
       receiversOf[owner]?.push(receiver);
       receivers.push(receiver);
     }
@@ -126,7 +146,7 @@ export async function runCorePubSub(run: Run): Promise<void> {
   }
   const senders: BlockPublisher[] = [];
   for (let index = 0; index < publishers; index++) {
-    senders.push(new BlockPublisher(await open(), run, subjectOf(index), sizeBytes, receiversOf[index] ?? []));
+    senders.push(new BlockPublisher(await open(), run, subjectsOf(index), sizeBytes, receiversOf[index] ?? []));
   }
   const each = (count: number) => Math.ceil(count / publishers);
   const all = (count: number) => Promise.all(senders.map((sender) => sender.publish(each(count))));

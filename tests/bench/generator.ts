@@ -5,6 +5,7 @@
  *     bun tests/bench/generator.ts '{"kind":"core-pubsub","port":4222,"pid":1234,"messages":1000000}'
  */
 
+import { runConnections, runSlowConsumer } from "./cases_connections.ts";
 import { runCorePubSub, runCoreRequest } from "./cases_core.ts";
 import {
   runChannels,
@@ -22,6 +23,8 @@ const RUNNERS: Readonly<Record<CaseKind, (run: Run) => Promise<void>>> = {
   "core-void": runCorePubSub,
   "core-pubsub": runCorePubSub,
   "core-request": runCoreRequest,
+  "core-slow": runSlowConsumer,
+  "core-connect": runConnections,
   "stan-publish": runPublish,
   "stan-sync": runSync,
   "stan-replay": runReplay,

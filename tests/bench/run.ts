@@ -11,6 +11,8 @@ export type CaseKind =
   | "core-void"
   | "core-pubsub"
   | "core-request"
+  | "core-slow"
+  | "core-connect"
   | "stan-publish"
   | "stan-sync"
   | "stan-replay"
@@ -40,6 +42,8 @@ export interface Job {
   readonly maxInFlight: number;
   /** Core: each publisher has its own subject and subscriber. */
   readonly pairs: boolean;
+  /** Core: subjects that each publisher goes round; the subscriber has a wildcard. */
+  readonly subjects: number;
   /** Subscribers form one queue group. */
   readonly queue: boolean;
   /** Subscriptions are durable. */
@@ -65,6 +69,7 @@ export const JOB_DEFAULTS = {
   window: 1024,
   maxInFlight: 1024,
   pairs: false,
+  subjects: 1,
   queue: false,
   durable: false,
   restMs: 0,
@@ -87,6 +92,10 @@ export interface RunResult {
   /** Resident memory of the server at the start and the end of the measured part. */
   readonly residentBytesBefore?: number;
   readonly residentBytesAfter?: number;
+  /** Share of one core that the server used while everything stood still, see {@link Run.rest}. */
+  readonly restingCpuShare?: number;
+  /** Rate of the measured part divided by that of an earlier part, where a case compares two. */
+  readonly rateRatio?: number;
   /** The generator's own CPU share of the wall time: near 1 means that it, not the server, set the rate. */
   readonly generatorBusy: number;
 }
@@ -187,10 +196,22 @@ export class Run {
   async rest(): Promise<void> {
     const { restMs, pid } = this.job;
     if (restMs === 0 || this.#result === undefined) return;
+    const cpuBefore = pid === 0 ? undefined : cpuMicrosOf(pid);
+    const startedAt = performance.now();
     await new Promise<void>((resolve) => setTimeout(resolve, restMs));
     this.progress++;
+    const micros = (performance.now() - startedAt) * 1000;
     const resident = pid === 0 ? undefined : residentBytesOf(pid);
+    const cpu = pid === 0 ? undefined : cpuMicrosOf(pid);
     if (resident !== undefined) this.#result = { ...this.#result, residentBytesAfter: resident };
+    if (cpu !== undefined && cpuBefore !== undefined) {
+      this.#result = { ...this.#result, restingCpuShare: (cpu - cpuBefore) / micros };
+    }
+  }
+
+  /** Notes how the measured part compares with an earlier one. Call after {@link stop}. */
+  compare(earlierRate: number): void {
+    if (this.#result !== undefined) this.#result = { ...this.#result, rateRatio: this.#result.rate / earlierRate };
   }
 
   /** The result, after {@link stop}. Ends the watch. */
