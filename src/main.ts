@@ -6,6 +6,7 @@ import {
   type FileText,
   type Options,
   parseCommandLine,
+  type ParsedCommandLine,
   unsupportedFeatures,
 } from "./config/options.ts";
 import { versionText } from "./config/version.ts";
@@ -14,6 +15,7 @@ import { datedLine, openLog } from "./log/open_log.ts";
 import { LogError } from "./log/sinks.ts";
 import { pickRuntime } from "./runtime/pick.ts";
 import { type Runtime, RuntimeError } from "./runtime/types.ts";
+import { reloadFiles } from "./server/reload.ts";
 import { ServerError, StreamingServer } from "./server/streaming_server.ts";
 
 /** Variables that make the runtime inside the executable load foreign code: treat them like LD_PRELOAD. */
@@ -22,10 +24,7 @@ const EXIT_TERMINATED = 143;
 
 const runtime = await pickRuntime();
 const { process } = runtime;
-const command = parseCommandLine(process.args, process.programName, {
-  readFile: (path) => readConfig(runtime, path),
-  env: (name) => process.env(name),
-});
+const command = parse();
 switch (command.kind) {
   case "version":
     process.writeOut(`${versionText(process.programName)}\n`);
@@ -54,6 +53,14 @@ switch (command.kind) {
     if (command.kind === "run") await run(runtime, command.options, command.notes);
     else tellChecked(command.options, command.notes);
   }
+}
+
+/** Reads the command line and the files that it names as they are at this moment. */
+function parse(): ParsedCommandLine {
+  return parseCommandLine(process.args, process.programName, {
+    readFile: (path) => readConfig(runtime, path),
+    env: (name) => process.env(name),
+  });
 }
 
 /** The answer of `-t`. */
@@ -93,18 +100,28 @@ async function run(runtime: Runtime, options: Options, notes: readonly ConfigNot
     log.core.fatal(`Internal error, the server stops: ${text}`);
     process.exit(2);
   });
-  const stopWith = (code: number) => () => {
-    server.stop().then(() => {
+  const exitAfter = (end: Promise<void>, code: number) => {
+    end.then(() => {
       log.close();
       process.exit(code);
     }, (error) => fail(`Error while stopping: ${String(error)}`));
   };
+  const stopWith = (code: number) => () => exitAfter(server.stop(), code);
   // From the first instruction on: the reference installs them only when start-up has completed.
   process.onSignal("SIGINT", stopWith(0));
   process.onSignal("SIGTERM", stopWith(EXIT_TERMINATED));
   process.onSignal("SIGUSR1", () => log.reopen());
-  process.onSignal("SIGHUP", () => log.core.warn("Reload is not available in this version; nothing was changed"));
-  process.onSignal("SIGUSR2", () => log.core.warn("Lame duck mode is not available in this version"));
+  const started = Promise.withResolvers<void>();
+  // Told while the server starts, it is done when the server has started: the files may have changed after they were read.
+  process.onSignal("SIGHUP", () => void started.promise.then(() => reloadFiles(server, log, parse)));
+  process.onSignal("SIGUSR2", () => {
+    if (server.core === undefined) {
+      // A second one does not wait for the clients.
+      return exitAfter(server.nats.isLameDuck ? server.stop() : server.lameDuck(), 0);
+    }
+    // Reference: the signal changes nothing in a streaming server (operations.md 4.1). Its clients have no other to go to.
+    log.streaming.info("Lame duck mode ignored: a streaming server is stopped by SIGINT");
+  });
 
   for (const name of DANGEROUS_VARIABLES) {
     if (process.env(name) === undefined) continue;
@@ -115,6 +132,7 @@ async function run(runtime: Runtime, options: Options, notes: readonly ConfigNot
     // Before clients can get in: a pid file that cannot be written must not end a server that is in use.
     if (options.pidFile !== "") runtime.files.writeText(options.pidFile, String(process.pid), 0o660);
     await server.start();
+    started.resolve();
   } catch (error) {
     if (error instanceof ServerError) fail(error.message);
     if (error instanceof RuntimeError) {

@@ -107,15 +107,17 @@ export function readAuthorization(report: FileReport, value: ConfigValue, draft:
       draft.defaultPermissions = readPermissions(report, entry);
     },
   });
-  const hasSingle = (user ?? "") !== "" || password !== "";
-  if (hasSingle && draft.token !== "") refuseValue(value, "Cannot have a user/pass and token");
+  const hasUser = (user ?? "") !== "";
+  if ((hasUser || password !== "") && draft.token !== "") refuseValue(value, "Cannot have a user/pass and token");
   if (list !== undefined || draft.users.length + draft.nkeys.length > 0) {
-    if (hasSingle) refuseValue(value, "Can not have a single user/pass and a users array");
+    // A password alone may stand beside the list: files define it there as a variable, `PASS: ...`, for use in the list.
+    if (hasUser) refuseValue(value, "Can not have a single user/pass and a users array");
     if (draft.token !== "") refuseValue(value, "Can not have a token and a users array");
+  } else if (!hasUser && password !== "") {
+    // The reference ignores such a password and lets everybody in.
+    refuseValue(value, "a password without a user");
   }
-  // The reference ignores such a password and lets everybody in.
-  if (hasSingle && (user ?? "") === "") refuseValue(value, "a password without a user");
-  if (hasSingle) {
+  if (hasUser) {
     draft.single = { user: user ?? "", password };
     if (draft.defaultPermissions !== undefined) {
       report.note("warning", value.at, "permissions do not apply to a single user; write users: [ … ] instead");

@@ -157,15 +157,17 @@ function plainReaders({ draft, report }: Reading): BlockReaders {
     ping_interval: duration("nats.pingIntervalMs"),
     ping_max: integer("nats.pingMax"),
     write_deadline: duration("nats.writeDeadlineMs"),
-    // Nothing can trigger lame duck mode in the streaming server; the values are checked all the same.
     lame_duck_duration: (value) => {
       const ms = durationMs(value, asString(value), "error parsing lame_duck_duration: ");
-      if (ms >= LAME_DUCK_MIN_MS) return;
-      refuseValue(value, `invalid lame_duck_duration of ${formatDuration(ms)}, minimum is 30 seconds`);
+      if (ms < LAME_DUCK_MIN_MS) {
+        refuseValue(value, `invalid lame_duck_duration of ${formatDuration(ms)}, minimum is 30 seconds`);
+      }
+      set("nats.lameDuckDurationMs", value, ms);
     },
     lame_duck_grace_period: (value) => {
       const ms = durationMs(value, asString(value), "error parsing lame_duck_grace_period: ");
       if (ms < 0) refuseValue(value, "invalid lame_duck_grace_period, needs to be positive");
+      set("nats.lameDuckGraceMs", value, ms);
     },
   };
 }

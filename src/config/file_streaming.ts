@@ -75,8 +75,7 @@ const LATER_KEYS: readonly (readonly [string, OptionType, LaterKind])[] = Object
 
 /** Options whose absence nobody can feel, and why: noted instead of refused. */
 const HARMLESS: Partial<Record<LaterKind, string>> = Object.freeze({
-  fileStore: "the MEMORY store has no use for it",
-  sqlStore: "the MEMORY store has no use for it",
+  sqlStore: "the store in use has no use for it",
   tls: "the streaming server reaches its embedded NATS server without a connection",
   syslog: "it is for Windows",
 });

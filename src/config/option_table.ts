@@ -54,9 +54,8 @@ export type HelpGroup = (typeof HELP_GROUPS)[number];
 
 /** Kinds of options that are known and refused; the text says what to do instead. */
 export const LATER = Object.freeze({
-  fileStore: "only the MEMORY store exists so far; leave the flag out",
-  sqlStore: "only the MEMORY store exists so far; leave the flag out",
-  encryption: "there is no persistent store to encrypt yet; leave the flag out",
+  sqlStore: "only the MEMORY and FILE stores exist so far; leave the flag out",
+  encryption: "messages are stored as they are so far; leave the flag out, or use an encrypted file system",
   clustering: "the server runs standalone so far; leave the flag out",
   faultTolerance: "the server runs standalone so far; leave the flag out",
   externalNats: "only the embedded NATS server is used so far; let clients connect to this server's own port",
@@ -140,7 +139,7 @@ function rowsOf(group: HelpGroup, later?: LaterKind) {
 
 const streaming = rowsOf("Streaming Server Options");
 const clustering = rowsOf("Streaming Server Clustering Options", "clustering");
-const fileStore = rowsOf("Streaming Server File Store Options", "fileStore");
+const fileStore = rowsOf("Streaming Server File Store Options");
 const sqlStore = rowsOf("Streaming Server SQL Store Options", "sqlStore");
 const streamingTls = rowsOf("Streaming Server TLS Options", "tls");
 const streamingLog = rowsOf("Streaming Server Logging Options");
@@ -163,8 +162,8 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
       field: "clusterId",
     },
   ),
-  streaming("store st", "string", "MEMORY", "streaming.store", "Store type: MEMORY", { effect: "store" }),
-  streaming("dir", "string", "", "streaming.dir", "Root directory of the FILE store", { later: "fileStore" }),
+  streaming("store st", "string", "MEMORY", "streaming.store", "Store type: MEMORY or FILE", { effect: "store" }),
+  streaming("dir", "string", "", "streaming.dir", "Root directory of the FILE store", { field: "file.dir" }),
   streaming(
     "max_channels mc",
     "int",
@@ -352,6 +351,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "true",
     "streaming.file_options.compact",
     "Compact the files of clients and subscriptions",
+    { field: "file.compactEnabled" },
   ),
   fileStore(
     "file_compact_frag",
@@ -359,6 +359,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "50",
     "streaming.file_options.compact_fragmentation",
     "Percent of dead records that start a compaction",
+    { field: "file.compactFragmentation" },
   ),
   fileStore(
     "file_compact_interval",
@@ -366,6 +367,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "300",
     "streaming.file_options.compact_interval",
     "Least number of seconds between compactions",
+    { field: "file.compactIntervalSecs" },
   ),
   fileStore(
     "file_compact_min_size",
@@ -373,22 +375,29 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "1048576",
     "streaming.file_options.compact_min_size",
     "Smaller files are not compacted",
+    { field: "file.compactMinBytes" },
   ),
-  fileStore("file_buffer_size", "size", "2097152", "streaming.file_options.buffer_size", "Write buffer of a file"),
+  fileStore("file_buffer_size", "size", "2097152", "streaming.file_options.buffer_size", "Write buffer of a file", {
+    field: "file.bufferBytes",
+  }),
   fileStore(
     "file_read_buffer_size",
     "size",
     "2097152",
     "streaming.file_options.read_buffer_size",
     "Read-ahead buffer of a file, 0 = none",
+    { field: "file.readBufferBytes" },
   ),
-  fileStore("file_crc", "bool", "true", "streaming.file_options.crc", "Check records when reading"),
+  fileStore("file_crc", "bool", "true", "streaming.file_options.crc", "Check records when reading", {
+    field: "file.crc",
+  }),
   fileStore(
     "file_crc_poly",
     "int",
     "3988292384",
     "streaming.file_options.crc_poly",
     "Polynomial of the record checksum",
+    { field: "file.crcPolynomial" },
   ),
   fileStore(
     "file_sync",
@@ -396,6 +405,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "true",
     "streaming.file_options.sync_on_flush",
     "Sync to disk before a message is acknowledged",
+    { field: "file.sync" },
   ),
   fileStore(
     "file_slice_max_msgs",
@@ -403,6 +413,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "0",
     "streaming.file_options.slice_max_msgs",
     "Messages per file slice, 0 = by other limits",
+    { field: "file.sliceMaxMessages" },
   ),
   fileStore(
     "file_slice_max_bytes",
@@ -410,6 +421,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "67108864",
     "streaming.file_options.slice_max_bytes",
     "Bytes per file slice, 0 = by other limits",
+    { field: "file.sliceMaxBytes" },
   ),
   fileStore(
     "file_slice_max_age",
@@ -417,6 +429,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "0s",
     "streaming.file_options.slice_max_age",
     "Time covered by a file slice, 0s = by other limits",
+    { field: "file.sliceMaxAgeMs" },
   ),
   fileStore(
     "file_slice_archive_script",
@@ -424,6 +437,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "",
     "streaming.file_options.slice_archive_script",
     "Program run for every slice that is removed",
+    { field: "file.sliceArchiveScript" },
   ),
   fileStore(
     "file_fds_limit",
@@ -431,6 +445,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "0",
     "streaming.file_options.file_descriptors_limit",
     "Files held open at a time (a wish), 0 = no limit",
+    { field: "file.descriptorsMax" },
   ),
   fileStore(
     "file_parallel_recovery",
@@ -438,14 +453,18 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "1",
     "streaming.file_options.parallel_recovery",
     "Channels recovered at a time",
+    { field: "file.parallelRecovery" },
   ),
-  fileStore("file_truncate_bad_eof", "bool", "false", "", "Cut damaged records off the end of files, once"),
+  fileStore("file_truncate_bad_eof", "bool", "false", "", "Cut damaged records off the end of files, once", {
+    field: "file.truncateBadEnd",
+  }),
   fileStore(
     "file_auto_sync",
     "duration",
     "1m",
     "streaming.file_options.auto_sync",
     "Time between syncs of everything, 0s = off",
+    { field: "file.autoSyncMs" },
   ),
 
   sqlStore("sql_driver", "string", "", "streaming.sql_options.driver", "Database: mysql or postgres"),

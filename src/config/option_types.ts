@@ -52,6 +52,9 @@ export interface NatsOptions {
   /** Empty = the server's own id. */
   readonly serverName: string;
   readonly clientAdvertise: string;
+  /** Lame duck mode as a whole, and the time before its first client is closed. */
+  readonly lameDuckDurationMs: number;
+  readonly lameDuckGraceMs: number;
   /** Test seam: the first PING of a connection comes after the full interval instead of soon after CONNECT. */
   readonly disableShortFirstPing: boolean;
   /** Test seam of the streaming part: a negative ack wait in a subscription request means milliseconds. */
@@ -192,6 +195,36 @@ export interface LoginOptions {
   readonly credentialsFile: string;
 }
 
+/** The FILE store (stores.md 5.1). */
+export interface FileOptions {
+  /** Root directory; empty = none. */
+  readonly dir: string;
+  readonly compactEnabled: boolean;
+  /** Per cent. */
+  readonly compactFragmentation: number;
+  readonly compactIntervalSecs: number;
+  readonly compactMinBytes: number;
+  readonly bufferBytes: number;
+  /** 0 = no read-ahead. */
+  readonly readBufferBytes: number;
+  readonly crc: boolean;
+  /** Reversed form, 1 to 2^32 - 1. */
+  readonly crcPolynomial: number;
+  readonly sync: boolean;
+  /** 0 = not limited by this. */
+  readonly sliceMaxMessages: number;
+  readonly sliceMaxBytes: number;
+  readonly sliceMaxAgeMs: number;
+  /** Empty = none. */
+  readonly sliceArchiveScript: string;
+  /** 0 = no limit of its own. */
+  readonly descriptorsMax: number;
+  readonly parallelRecovery: number;
+  readonly truncateBadEnd: boolean;
+  /** 0 or less = off. */
+  readonly autoSyncMs: number;
+}
+
 /** Files the configuration came from. Empty = none. */
 export interface ConfigFileOptions {
   readonly nats: string;
@@ -211,7 +244,8 @@ export interface Options {
   readonly httpPort: number;
   /** Address of the monitoring port; empty = `host`. */
   readonly httpHost: string;
-  readonly store: "MEMORY";
+  readonly store: "MEMORY" | "FILE";
+  readonly file: FileOptions;
   readonly limits: LimitOptions;
   readonly heartbeat: HeartbeatOptions;
   readonly replaceDurable: boolean;
@@ -261,6 +295,26 @@ export function draftOptions(programName: string): OptionsDraft {
     httpPort: 0,
     httpHost: "",
     store: "MEMORY",
+    file: {
+      dir: "",
+      compactEnabled: true,
+      compactFragmentation: 50,
+      compactIntervalSecs: 300,
+      compactMinBytes: 1_048_576,
+      bufferBytes: 2_097_152,
+      readBufferBytes: 2_097_152,
+      crc: true,
+      crcPolynomial: 3_988_292_384,
+      sync: true,
+      sliceMaxMessages: 0,
+      sliceMaxBytes: 67_108_864,
+      sliceMaxAgeMs: 0,
+      sliceArchiveScript: "",
+      descriptorsMax: 0,
+      parallelRecovery: 1,
+      truncateBadEnd: false,
+      autoSyncMs: 60_000,
+    },
     limits: { ...DEFAULT_LIMITS },
     heartbeat: { intervalMs: 30_000, timeoutMs: 10_000, failCount: 10 },
     replaceDurable: false,
@@ -280,6 +334,8 @@ export function draftOptions(programName: string): OptionsDraft {
       authTimeoutMs: 2_000,
       serverName: "",
       clientAdvertise: "",
+      lameDuckDurationMs: 120_000,
+      lameDuckGraceMs: 10_000,
       disableShortFirstPing: false,
       testNegativeAckWaitMs: false,
     },

@@ -129,7 +129,7 @@ export function parseCommandLine(
   const applied = applySettings(draft, last, files, sources);
   if (!applied.ok) return applied.error;
   normalize(draft, files.hasAuthTimeout);
-  const reason = validate(draft);
+  const reason = validate(draft, files.hasUserList);
   if (reason !== undefined) return startFailure(reason);
   return {
     kind: onlyCheck ? "checked" : "run",
@@ -145,13 +145,18 @@ export function parseCommandLine(
  */
 export function unsupportedFeatures(options: Options): readonly string[] {
   const { tls, websocket } = options;
+  const isOpen = websocket !== undefined && websocket.port !== 0;
   const features: readonly (readonly [boolean, string])[] = [
-    [websocket !== undefined && websocket.port !== 0, "WebSocket connections"],
-    [(tls?.cipherSuites.length ?? 0) > 0, "a choice of TLS cipher suites"],
-    [(tls?.curvePreferences.length ?? 0) > 0, "a choice of TLS curves"],
-    [(tls?.connectionRateLimit ?? 0) > 0, "a limit on the rate of TLS connections"],
+    [isOpen && websocket.jwtCookie !== "", "jwt_cookie of the WebSocket port, which needs JWTs"],
+    [isOpen && (websocket.tls?.cipherSuites.length ?? 0) > 0, "a choice of TLS cipher suites for WebSockets"],
+    [isOpen && (websocket.tls?.curvePreferences.length ?? 0) > 0, "a choice of TLS curves for WebSockets"],
+    [isOpen && (websocket.tls?.connectionRateLimit ?? 0) > 0, "a limit on the rate of TLS connections for WebSockets"],
+    [(tls?.cipherSuites.length ?? 0) > 0, "a choice of TLS cipher suites (cipher_suites)"],
+    [(tls?.curvePreferences.length ?? 0) > 0, "a choice of TLS curves (curve_preferences)"],
   ];
-  return features.filter(([isAsked]) => isAsked).map(([, name]) => `${name}: not available yet in this version`);
+  return features.filter(([isAsked]) => isAsked).map(([, name]) =>
+    `${name}: not available in this version; leave it out`
+  );
 }
 
 /** The setting that counts for each row, in the order of the command line. */
@@ -238,7 +243,8 @@ function applySettings(
       override(name, "log.streamingTrace", value === true);
     }
   }
-  const error = applyStore(textOf(settings, "store"), files, notes) ?? applyLogin(draft, settings, files, notes) ??
+  const error = applyStore(draft, textOf(settings, "store"), files, notes) ??
+    applyLogin(draft, settings, files, notes) ??
     applyTls(draft, settings, sources, notes);
   return error === undefined ? { ok: true, value: notes } : { ok: false, error };
 }
@@ -257,13 +263,30 @@ function shown(value: unknown): string {
 }
 
 /** The store of the file counts unless a flag names one, so it is judged here. */
-function applyStore(flag: string | undefined, files: FilesOutcome, notes: Notes): CommandLineError | undefined {
+function applyStore(
+  draft: OptionsDraft,
+  flag: string | undefined,
+  files: FilesOutcome,
+  notes: Notes,
+): CommandLineError | undefined {
   const { store } = files;
-  if (flag === undefined) return store === undefined ? undefined : checkStore(store.type);
-  if (store !== undefined && store.type !== flag.toUpperCase()) {
+  if (flag !== undefined && store !== undefined && store.type !== flag.toUpperCase()) {
     noteOverride(notes, `-store ${flag}`, `${store.type} of ${placeText(store.at)}`);
   }
-  return checkStore(flag);
+  const type = (flag ?? store?.type ?? draft.store).toUpperCase();
+  switch (type) {
+    case "MEMORY":
+    case "FILE":
+      draft.store = type;
+      return undefined;
+    case "SQL":
+      return failure(
+        2,
+        "store type SQL is not available in this version of stanchion: use -store FILE with -dir, which keeps messages on disk",
+      );
+    default:
+      return startFailure(`unsupported store type: ${type}`);
+  }
 }
 
 /** `-user`, `-pass`, `-auth`: the single user or token of the server; with a list of users, only who we log in as. */
@@ -345,23 +368,6 @@ function fieldValue(setting: FlagSetting): Step<FlagValue> {
   return { ok: false, error: failure(1, reason, `The value is ${size.error}.`) };
 }
 
-function checkStore(text: string): CommandLineError | undefined {
-  const store = text.toUpperCase();
-  switch (store) {
-    case "MEMORY":
-      return undefined;
-    case "FILE":
-    case "SQL":
-      return failure(
-        2,
-        `store type ${store} is not available in this version of stanchion: ` +
-          "use -store MEMORY, which keeps messages only while the server runs",
-      );
-    default:
-      return startFailure(`unsupported store type: ${store}`);
-  }
-}
-
 /** Values that mean the same as another value become that value, so that nobody else has to know. */
 function normalize(draft: OptionsDraft, hasAuthTimeout: boolean): void {
   if (draft.host === "") draft.host = "0.0.0.0";
@@ -393,11 +399,12 @@ const ZERO_IS_DEFAULT = Object.freeze(
     "pingIntervalMs",
     "pingMax",
     "writeDeadlineMs",
+    "lameDuckGraceMs",
   ] as const,
 );
 
 /** The reason why the server cannot start with these options, or undefined. */
-function validate(draft: OptionsDraft): string | undefined {
+function validate(draft: OptionsDraft, hasUserList: boolean): string | undefined {
   const limits = validateLimits(draft.limits);
   if (limits !== undefined) return limits;
   if (!isSubjectPart(draft.clusterId)) {
@@ -412,10 +419,32 @@ function validate(draft: OptionsDraft): string | undefined {
     if (ms <= 0) return `${name} must be positive (${formatDuration(ms)})`;
   }
   if (failCount < 0) return `hb_fail_count cannot be negative (${failCount})`;
-  return validateNats(draft);
+  return validateFileStore(draft) ?? validateNats(draft) ?? validateWebSocket(draft, hasUserList);
 }
 
-function validateNats({ nats, auth, websocket, discoverPrefix }: OptionsDraft): string | undefined {
+/** Texts are the reference's (stores.md 5.1). */
+function validateFileStore({ store, file }: OptionsDraft): string | undefined {
+  if (store !== "FILE") return undefined;
+  if (file.dir === "") return "for FILE stores, root directory must be specified";
+  if (file.bufferBytes < 0) return "buffer size value must be a positive number";
+  if (file.compactEnabled) {
+    if (file.compactIntervalSecs <= 0) return "compact interval value must at least be 1 seconds";
+    if (file.compactFragmentation <= 0) return "compact fragmentation value must at least be 1";
+    if (file.compactMinBytes < 0) return "compact minimum file size value must be a positive number";
+  }
+  if (file.crcPolynomial < 1 || file.crcPolynomial > 0xffff_ffff) {
+    return "crc polynomial should be between 1 and 4294967295";
+  }
+  if (file.sliceMaxMessages < 0 || file.sliceMaxBytes < 0 || file.sliceMaxAgeMs < 0) {
+    return "slice max values must be positive numbers";
+  }
+  if (file.descriptorsMax < 0) return "file descriptor limit must be a positive number";
+  if (file.parallelRecovery <= 0) return "parallel recovery value must be at least 1";
+  if (file.readBufferBytes < 0) return "read buffer size value must be a positive number";
+  return undefined;
+}
+
+function validateNats({ nats, auth, discoverPrefix }: OptionsDraft): string | undefined {
   const counts: readonly (readonly [string, number])[] = [
     ["max_payload", nats.maxPayload],
     ["max_pending", nats.maxPendingBytes],
@@ -428,14 +457,30 @@ function validateNats({ nats, auth, websocket, discoverPrefix }: OptionsDraft): 
   if (nats.maxPayload > nats.maxPendingBytes) {
     return `max_payload (${nats.maxPayload}) cannot be higher than max_pending (${nats.maxPendingBytes})`;
   }
+  if (nats.lameDuckGraceMs >= nats.lameDuckDurationMs) {
+    return `lame duck grace period (${formatDuration(nats.lameDuckGraceMs)}) should be strictly lower than lame duck ` +
+      `duration (${formatDuration(nats.lameDuckDurationMs)})`;
+  }
   if (!isSubjectPart(discoverPrefix)) {
     return "could not subscribe to discover subject: nats: invalid subject " +
       `(discover_prefix ${quote(discoverPrefix)} is empty, or has blanks or empty parts)`;
   }
-  if (websocket !== undefined && websocket.port !== 0 && websocket.tls === undefined && !websocket.noTls) {
-    return "websocket requires TLS configuration";
-  }
   return checkNoAuthUser(auth);
+}
+
+/** A single user or token of the configuration is no list: the WebSocket port may have its own in place of it. */
+function validateWebSocket({ auth, websocket }: OptionsDraft, hasUserList: boolean): string | undefined {
+  if (websocket === undefined || websocket.port === 0) return undefined;
+  const { port, tls, noTls, noAuthUser, user, token } = websocket;
+  if (port < -1 || port > 65_535) return `websocket port ${port} is outside of 1 to 65535 (-1 picks a free one)`;
+  if (tls === undefined && !noTls) return "websocket requires TLS configuration";
+  const reason = checkNoAuthUser({ ...auth, users: hasUserList ? auth.users : [], noAuthUser });
+  if (reason !== undefined) return reason;
+  if (hasUserList && user !== "") {
+    return "websocket authentication username not compatible with presence of users/nkeys";
+  }
+  if (hasUserList && token !== "") return "websocket authentication token not compatible with presence of users/nkeys";
+  return undefined;
 }
 
 /** The cluster ID becomes tokens of protocol subjects. */

@@ -3,7 +3,7 @@
  * prefix `STREAM: `. Their debug and trace switches are independent (operations.md 3.4).
  */
 import { formatLine, type LineStyle, type LogLevel, StampFormatter, wallTime } from "./line.ts";
-import type { LogSink } from "./sinks.ts";
+import { type LogSink, SilentSink } from "./sinks.ts";
 import type { LogView } from "./types.ts";
 
 /** Which optional levels are written. */
@@ -71,13 +71,13 @@ class LoggerView implements LogView {
 export class Logger {
   readonly #core: LoggerView;
   readonly #streaming: LoggerView;
-  readonly #options: LoggerOptions;
-  readonly #stamps: StampFormatter;
+  #options: LoggerOptions;
+  #stamps: StampFormatter;
   readonly #now = { high: 0, low: 0 };
 
   constructor(options: LoggerOptions) {
     this.#options = options;
-    this.#stamps = new StampFormatter((unixMs) => options.zoneOffsetMinutes(unixMs));
+    this.#stamps = stampsOf(options);
     const emit: Emit = (level, prefix, text) => this.#write(level, prefix, text);
     this.#core = new LoggerView("", options.core, emit);
     this.#streaming = new LoggerView("STREAM: ", options.streaming, emit);
@@ -93,12 +93,25 @@ export class Logger {
     return this.#streaming;
   }
 
+  /** True when all lines are thrown away. */
+  get isSilent(): boolean {
+    return this.#options.sink instanceof SilentSink;
+  }
+
   /** For a reload of the configuration. */
   setSwitches(core: LogSwitches, streaming: LogSwitches): void {
     this.#core.debugEnabled = core.debug;
     this.#core.traceEnabled = core.trace;
     this.#streaming.debugEnabled = streaming.debug;
     this.#streaming.traceEnabled = streaming.trace;
+  }
+
+  /** Lines go to another sink or look otherwise from here on; the old sink is closed. For a reload of the configuration. */
+  redirect(options: Pick<LoggerOptions, "sink" | "style">): void {
+    const { sink } = this.#options;
+    this.#options = { ...this.#options, ...options };
+    this.#stamps = stampsOf(this.#options);
+    if (sink !== options.sink) sink.close();
   }
 
   /** SIGUSR1: a file is closed and opened again, anything else is left alone; a line of `view` says what happened. */
@@ -131,4 +144,8 @@ export class Logger {
     }
     sink.write(formatLine(style, stamp, level, prefix, text) + "\n");
   }
+}
+
+function stampsOf(options: LoggerOptions): StampFormatter {
+  return new StampFormatter((unixMs) => options.zoneOffsetMinutes(unixMs));
 }

@@ -3,7 +3,7 @@
  */
 import type { Clock, Files, ProcessHost } from "../runtime/types.ts";
 import { formatBackupSuffix, formatLine, formatSecond, formatStamp, type LineStyle, wallTime } from "./line.ts";
-import { Logger } from "./logger.ts";
+import { Logger, type LoggerOptions } from "./logger.ts";
 import { FileSink, type LogSink, SilentSink, StderrSink } from "./sinks.ts";
 
 /** The part of the options that the log needs; `Options.log` has this shape. */
@@ -37,20 +37,34 @@ export type LogTarget = "settings" | "silent";
 
 /** Opens the log. Throws `LogError` when the file cannot be opened; {@link datedLine} is the form to tell it in. */
 export function openLog(settings: LogSettings, host: LogHost, target: LogTarget = "settings"): Logger {
-  const zoneOffsetMinutes = (unixMs: number) => settings.utc ? 0 : host.process.zoneOffsetMinutes(unixMs);
+  return new Logger({
+    ...openTarget(settings, host, target),
+    wallNs: (out) => host.clock.wallNs(out),
+    zoneOffsetMinutes: zoneOf(settings, host),
+    core: { debug: settings.debug, trace: settings.trace },
+    streaming: { debug: settings.streamingDebug, trace: settings.streamingTrace },
+  });
+}
+
+/** What `Logger.redirect` takes. Throws `LogError` when the file cannot be opened: the log stays as it is then. */
+export function openTarget(
+  settings: LogSettings,
+  host: LogHost,
+  target: LogTarget = "settings",
+): Pick<LoggerOptions, "sink" | "style"> {
   const style: LineStyle = {
     pid: host.process.pid,
     time: settings.time,
     colours: settings.file === "" && host.process.errIsTerminal,
   };
-  return new Logger({
-    sink: target === "silent" ? new SilentSink() : openSink(settings, host, style, zoneOffsetMinutes),
+  return {
+    sink: target === "silent" ? new SilentSink() : openSink(settings, host, style, zoneOf(settings, host)),
     style,
-    wallNs: (out) => host.clock.wallNs(out),
-    zoneOffsetMinutes,
-    core: { debug: settings.debug, trace: settings.trace },
-    streaming: { debug: settings.streamingDebug, trace: settings.streamingTrace },
-  });
+  };
+}
+
+function zoneOf({ utc }: LogSettings, host: LogHost): (unixMs: number) => number {
+  return (unixMs) => utc ? 0 : host.process.zoneOffsetMinutes(unixMs);
 }
 
 function openSink(

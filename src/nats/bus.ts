@@ -44,6 +44,11 @@ export interface Destination {
 export interface Bus {
   /** Byte strings. Takes effect at once for everything that is received afterwards. */
   subscribe(subject: string, receiver: BusReceiver): BusSubscription;
+  /**
+   * Sees the messages of clients on `subject` without counting as interest: a request that nobody else takes is still answered
+   * with "no responders". Absent where the far side cannot keep the two apart; nothing but diagnosis may need it.
+   */
+  watch?(subject: string, receiver: BusReceiver): BusSubscription;
   destination(subject: string): Destination;
   release(destination: Destination): void;
   /**

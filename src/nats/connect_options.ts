@@ -1,4 +1,6 @@
 /** The JSON of CONNECT (nats-server.md 3.4): keys in any case, the last of a duplicate wins, null keeps the default. */
+import { NATS_ERROR } from "../wire/nats_text.ts";
+import type { Closing } from "./close_reason.ts";
 
 /** What a client said. Fields that were absent are undefined and leave the connection as it is. */
 export interface ConnectOptions {
@@ -60,4 +62,55 @@ export function parseConnect(json: string): ConnectOptions | undefined {
     options[name] = given;
   }
   return options as ConnectOptions;
+}
+
+/** True for the JSON of an object, or null: what an INFO may hold. */
+export function isObjectOrNull(json: string): boolean {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === "object" && !Array.isArray(value);
+  } catch {
+    // Not JSON at all; the caller closes the connection and nothing is worth reporting.
+    return false;
+  }
+}
+
+/** What a connection remembers of its CONNECTs. */
+export interface ClientSettings {
+  verbose: boolean;
+  pedantic: boolean;
+  echo: boolean;
+  headers: boolean;
+  noResponders: boolean;
+  protocol: number;
+  name: string;
+  lang: string;
+  version: string;
+}
+
+/** Fields that are present overwrite, absent ones keep their value (nats-server.md 2). */
+export function applyConnect(settings: ClientSettings, options: ConnectOptions): void {
+  settings.verbose = options.verbose ?? settings.verbose;
+  settings.pedantic = options.pedantic ?? settings.pedantic;
+  settings.echo = options.echo ?? settings.echo;
+  settings.headers = options.headers ?? settings.headers;
+  settings.noResponders = options.no_responders ?? settings.noResponders;
+  settings.protocol = options.protocol ?? settings.protocol;
+  settings.name = options.name ?? settings.name;
+  settings.lang = options.lang ?? settings.lang;
+  settings.version = options.version ?? settings.version;
+}
+
+/** Why a client that was let in has to go all the same; undefined = it stays. In the reference's order. */
+export function connectRefusal(settings: ClientSettings, options: ConnectOptions): Closing | undefined {
+  if ((options.account !== undefined && options.account !== "") || options.new_account === true) {
+    return { reason: "Authentication Failure", text: NATS_ERROR.authorization };
+  }
+  if (settings.protocol !== 0 && settings.protocol !== 1) {
+    return { reason: "Bad Client Protocol Version", text: NATS_ERROR.clientProtocol };
+  }
+  if (settings.noResponders && !settings.headers) {
+    return { reason: "No Responders Requires Headers", text: NATS_ERROR.noRespondersHeaders };
+  }
+  return undefined;
 }

@@ -2,78 +2,51 @@
  * One client connection: its protocol state, its subscriptions, and its output. Everything a client can do wrong ends here
  * with the reference's text or, where the reference has none, with a silent close (nats-server.md 3).
  */
-import { assert } from "../base/assert.ts";
-import { byteString, byteStringOfText, copyRange, displayText, writeDecimal } from "../base/bytes.ts";
+import { byteString, copyRange, displayText } from "../base/bytes.ts";
 import { isSubscriptionSubject, tokenCount } from "../base/subject.ts";
-import { TimerNode } from "../base/timer_wheel.ts";
 import type { OutputQueue } from "../runtime/output_queue.ts";
 import type { Socket, SocketHandler, TimerHandle, TlsInfo } from "../runtime/types.ts";
-import {
-  type NatsOperations,
-  NatsParser,
-  PARSE_CONTROL_LINE,
-  PARSE_MAX_PAYLOAD,
-  PARSE_SILENT,
-  PARSE_UNKNOWN_OPERATION,
-  type ParseFailure,
-} from "../wire/nats_parser.ts";
-import {
-  errorLine,
-  NATS_ERROR,
-  OK_LINE,
-  PING_LINE,
-  PONG_LINE,
-  publishReplyViolation,
-  publishViolation,
-  quoted,
-  subscriptionQueueViolation,
-  subscriptionViolation,
-  tooManyTokensViolation,
-} from "../wire/nats_text.ts";
-import type { AuthUser, Credentials } from "./auth/authenticator.ts";
-import { Login, type LoginHost } from "./auth/login.ts";
-import { ConnectionPermissions } from "./auth/permissions.ts";
+import { type NatsOperations, NatsParser, type ParseFailure, type ParserLimits } from "../wire/nats_parser.ts";
+import { errorLine, NATS_ERROR, OK_LINE, PING_LINE, PONG_LINE, tooManyTokensViolation } from "../wire/nats_text.ts";
+import { Access, type AccessHost } from "./access.ts";
+import type { AuthUser } from "./auth/authenticator.ts";
+import type { ConnectionPermissions } from "./auth/permissions.ts";
 import type { ConnectionType } from "./auth/types.ts";
-import { type ConnectOptions, parseConnect } from "./connect_options.ts";
+import { type CloseReason, closingOf } from "./close_reason.ts";
+import { Congestion, type LaggingReceiver, type PausablePublisher } from "./congestion.ts";
+import {
+  applyConnect,
+  type ClientSettings,
+  type ConnectOptions,
+  connectRefusal,
+  isObjectOrNull,
+  parseConnect,
+} from "./connect_options.ts";
+import { rebuiltPayloadSize, rebuiltSizeMax, statusFrame, writeRebuilt } from "./frames.ts";
+import { KeepAlive, type KeepAliveHost } from "./keep_alive.ts";
 import type { NatsServer } from "./nats_server.ts";
+import { reservedNames } from "./publish_rules.ts";
 import { CONGESTION_HIGH_BYTES, CONGESTION_LOW_BYTES, type Router } from "./router.ts";
 import type { SubjectEntry } from "./subject_table.ts";
 import { Subscription } from "./subscription.ts";
 import { TlsEntry, type TlsEntryHost } from "./tls_entry.ts";
+import { redacted, traceLine, tracePublish } from "./trace.ts";
+import type { WebSocketEnd } from "./websocket/websocket_port.ts";
 
-/** Why a connection ended, as the monitor shows it (nats-server.md 12). */
-export type CloseReason =
-  | "Client Closed"
-  | "Authentication Failure"
-  | "Authentication Timeout"
-  | "TLS Handshake Failure"
-  | "Slow Consumer (Pending Bytes)"
-  | "Slow Consumer (Write Deadline)"
-  | "Write Error"
-  | "Read Error"
-  | "Parse Error"
-  | "Stale Connection"
-  | "Protocol Violation"
-  | "Bad Client Protocol Version"
-  | "Maximum Connections Exceeded"
-  | "Maximum Message Payload Exceeded"
-  | "Maximum Control Line Exceeded"
-  | "Server Shutdown"
-  | "No Responders Requires Headers";
-
-const FIRST_PING_MS = 2000;
-const PING_JITTER = 0.2;
-const RTT_RENEWAL_MS = 3_600_000;
 /** Sealed output above which a flush is tried in the middle of a turn, so that a huge fan-out does not pile up. */
 const EARLY_FLUSH_BYTES = 262_144;
-/** Violations of one connection that are logged per second: a client can make as many as it sends. */
-const VIOLATION_LINES_MAX = 20;
-const VIOLATION_WINDOW_MS = 1000;
-/** Longest pause of a publisher whose receiver lags; after it the receiver counts as frozen and slows nobody any more. */
-const PUBLISHER_PAUSE_MS = 5;
 const utf8 = new TextDecoder();
 
-export class Connection extends TimerNode implements SocketHandler, NatsOperations, LoginHost, TlsEntryHost {
+export class Connection
+  implements
+    SocketHandler,
+    NatsOperations,
+    ClientSettings,
+    AccessHost,
+    TlsEntryHost,
+    KeepAliveHost,
+    LaggingReceiver,
+    PausablePublisher {
   readonly id: number;
   readonly output: OutputQueue;
   readonly subscriptions = new Map<string, Subscription>();
@@ -89,13 +62,14 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   lang = "";
   version = "";
   connectSeen = false;
+  /** Has answered CONNECT and one PING since: from here on a client expects INFO at any time (3.11). */
+  isRegistered = false;
 
   inMessages = 0;
   inBytes = 0;
   outMessages = 0;
   outBytes = 0;
   lastActivityMs: number;
-  rttMs = 0;
   /** In the server's list of connections to flush at the end of this turn. */
   dirty = false;
   /** A bulk sender of the bus waits for this connection to catch up. */
@@ -105,8 +79,6 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   connectionType: ConnectionType = "STANDARD";
   /** Of this connection's account. */
   router: Router;
-  /** Who it is; null where nobody is asked, and before the login. */
-  user: AuthUser | null = null;
   /** Null: everything is allowed. */
   permissions: ConnectionPermissions | null = null;
   /** The same when it may answer what it receives, else null: the one thing a delivery has to ask. */
@@ -118,43 +90,61 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
 
   readonly #server: NatsServer;
   readonly #socket: Socket;
+  /** Null on the client port. */
+  readonly #webSocket: WebSocketEnd | null;
   #parser: NatsParser;
-  readonly #login: Login | null;
+  readonly #access: Access;
+  readonly #keepAlive: KeepAlive;
   /** While TLS is being decided and begun; null afterwards, and where there is none. */
   #entry: TlsEntry | null = null;
   #subject: SubjectEntry | null = null;
   #reply: SubjectEntry | null = null;
   /** What the reserved names forbid for the current control line; derived once per line. */
   #lineRefused = "";
-  #pingsOut = 0;
-  #pingSentMs = 0;
-  #rttAtMs = 0;
   /** Monotonic time at which the socket first refused output that is still waiting; 0 = it takes everything. */
   #stuckSinceMs = 0;
-  /** Did not drain within a publisher's pause; ignored by congestion control until it has drained. */
-  #frozen = false;
-  #violationsSinceMs = 0;
-  #violationCount = 0;
-  #pausedPublishers: Connection[] | null = null;
+  readonly #congestion: Congestion;
   #pauseCount = 0;
 
-  constructor(server: NatsServer, socket: Socket, id: number, nowMs: number, nonce: string) {
-    super();
+  constructor(
+    server: NatsServer,
+    socket: Socket,
+    id: number,
+    nowMs: number,
+    nonce: string,
+    webSocket: WebSocketEnd | null = null,
+  ) {
     this.#server = server;
     this.#socket = socket;
+    this.#webSocket = webSocket;
     this.id = id;
     this.output = socket.output;
     this.startedMs = nowMs;
     this.lastActivityMs = nowMs;
     this.router = server.router;
     this.#parser = new NatsParser(this, server.parserLimits);
-    const { authenticator } = server;
-    this.#login = authenticator === null ? null : new Login(this, authenticator, server.wheel, nonce);
+    if (webSocket !== null) {
+      this.connectionType = "WEBSOCKET";
+      this.entered(webSocket.tls);
+    }
+    this.#access = new Access(this, webSocket?.access ?? server, nonce);
+    this.#keepAlive = new KeepAlive(this, server);
+    this.#congestion = new Congestion(this);
+  }
+
+  /** Round trip time, 0 while it is not known. */
+  get rttMs(): number {
+    return this.#keepAlive.rttMs;
   }
 
   /** As in the INFO, for clients that sign; empty otherwise. */
   get nonce(): string {
-    return this.#login?.nonce ?? "";
+    return this.#access.nonce;
+  }
+
+  /** Who it is; null where nobody is asked, and before the login. */
+  get user(): AuthUser | null {
+    return this.#access.user;
   }
 
   get address(): string {
@@ -176,7 +166,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const server = this.#server;
     this.router.congested = null;
     this.lastActivityMs = server.clockMs();
-    const login = this.#login;
+    const { login } = this.#access;
     if (login === null) {
       this.#parser.feed(bytes);
     } else {
@@ -185,7 +175,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
       login.parsed();
     }
     const congested = this.router.congested as Connection | null;
-    if (congested !== null && congested !== this) this.#yieldTo(congested);
+    if (congested !== null && congested !== this && !this.isClosed) congested.#congestion.pause(this);
   }
 
   drained(): void {
@@ -198,8 +188,8 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   /** Lets those go on who wait for this receiver. */
   #checkCaughtUp(): void {
     if (this.output.pendingBytes > CONGESTION_LOW_BYTES) return;
-    this.#frozen = false;
-    if (this.#pausedPublishers !== null) this.#resumePublishers();
+    this.#congestion.isFrozen = false;
+    this.#congestion.end();
     if (this.busWaits) {
       this.busWaits = false;
       this.router.onDrained?.();
@@ -207,7 +197,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   }
 
   peerEnded(): void {
-    if (this.#login?.peerEnded() === true) return;
+    if (this.#access.login?.peerEnded() === true) return;
     // Input that came before the FIN has been handled; its answers go out first (section 2).
     this.close("Client Closed");
   }
@@ -221,7 +211,8 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   /** The first thing after accept: INFO, and TLS where the port demands or offers it. */
   begin(): void {
     const { tls } = this.#server.options;
-    if (tls === undefined) return this.announce();
+    // TLS of a WebSocket came before its handshake.
+    if (tls === undefined || this.#webSocket !== null) return this.announce();
     this.#entry = new TlsEntry(this, this.#socket, tls);
     this.#entry.begin();
   }
@@ -257,6 +248,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
       if (this.#server.log.debugEnabled) this.#server.log.debug(`${this.describe()} - ${text}`);
     }
     this.#retire(reason);
+    this.#webSocket?.closing(reason);
     this.#socket.flush();
     this.#socket.end();
   }
@@ -272,13 +264,13 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     if (this.isClosed) return;
     this.isClosed = true;
     this.#parser.close();
-    this.#login?.close();
+    this.#access.login?.close();
     this.#entry?.close();
-    this.#subject = null;
-    this.#reply = null;
-    this.#resumePublishers();
+    this.#keepAlive.stop();
+    this.forgetLine();
+    this.#congestion.end();
     const router = this.router;
-    this.#dropAll();
+    this.dropAll();
     this.#server.forget(this, reason);
     if (this.busWaits) {
       this.busWaits = false;
@@ -287,7 +279,8 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   }
 
   describe(): string {
-    return `${this.address} - cid:${this.id}`;
+    const end = this.#webSocket;
+    return end === null ? `${this.address} - cid:${this.id}` : `${end.addressPrefix}${this.address} - wid:${this.id}`;
   }
 
   // Output -------------------------------------------------------------------------------------------------------------
@@ -322,7 +315,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
         );
         return false;
       }
-      if (pending > CONGESTION_HIGH_BYTES && !this.#frozen) this.router.congested = this;
+      if (pending > CONGESTION_HIGH_BYTES && !this.#congestion.isFrozen) this.router.congested = this;
       output.reserve(count);
     }
     return true;
@@ -358,7 +351,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     statistics.outMessages++;
     statistics.outBytes += size;
     subscription.delivered++;
-    if (subscription.max > 0 && subscription.delivered >= subscription.max) this.#drop(subscription);
+    if (subscription.max > 0 && subscription.delivered >= subscription.max) this.drop(subscription);
     if (!this.dirty) this.#server.markDirty(this);
   }
 
@@ -382,47 +375,19 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
 
   /** A frame whose parts do not stand as MSG needs them: odd separators, or headers. */
   #deliverRebuilt(subscription: Subscription, head: Uint8Array, parser: NatsParser): boolean {
-    const source = parser.buffer;
-    const headerSize = Math.max(0, parser.headerSize);
-    const withHeaders = headerSize > 0 && this.headers;
-    const payloadStart = withHeaders ? parser.payloadStart : parser.payloadStart + headerSize;
-    const size = parser.payloadEnd - payloadStart;
-    const replyLength = parser.replyEnd - parser.replyStart;
-    const room = head.length + replyLength + size + 32;
+    const room = rebuiltSizeMax(head, parser);
     const output = this.output;
     if (output.length + room > output.buffer.length && !this.makeRoom(room)) return false;
-    const buffer = output.buffer;
-    let at = output.length;
-    if (withHeaders) buffer[at++] = 72;
-    at = copyRange(buffer, at, head, 0, head.length);
-    if (replyLength > 0) {
-      at = copyRange(buffer, at, source, parser.replyStart, parser.replyEnd);
-      buffer[at++] = 32;
-    }
-    if (withHeaders) {
-      at = copyRange(buffer, at, source, parser.headerSizeStart, parser.headerSizeEnd);
-      buffer[at++] = 32;
-    }
-    // Sizes are echoed as written, unless headers are cut off.
-    if (withHeaders || headerSize === 0) at = copyRange(buffer, at, source, parser.sizeStart, parser.sizeEnd);
-    else at = writeDecimal(buffer, at, size);
-    buffer[at++] = 13;
-    buffer[at++] = 10;
-    output.length = copyRange(buffer, at, source, payloadStart, parser.payloadEnd + 2);
-    if (replyLength > 0 && this.answers !== null) this.#grantAnswer(parser);
-    this.delivered(subscription, size);
+    const withHeaders = parser.headerSize > 0 && this.headers;
+    output.length = writeRebuilt(output.buffer, output.length, head, parser, withHeaders);
+    if (this.answers !== null && parser.replyEnd > parser.replyStart) this.#grantAnswer(parser);
+    this.delivered(subscription, rebuiltPayloadSize(parser, withHeaders));
     return true;
   }
 
   /** An HMSG that is nothing but a status header. It does not count against UNSUB's maximum (reference 2.9.10). */
   deliverStatus(subscription: Subscription, entry: SubjectEntry, header: Uint8Array): void {
-    const text = `HMSG ${entry.subject} ${subscription.sidText} ${header.length} ${header.length}\r\n`;
-    const line = new Uint8Array(text.length + header.length + 2);
-    for (let i = 0; i < text.length; i++) line[i] = text.charCodeAt(i);
-    line.set(header, text.length);
-    line[line.length - 2] = 13;
-    line[line.length - 1] = 10;
-    this.write(line);
+    this.write(statusFrame(entry.subject, subscription.sidText, header));
   }
 
   // Operations ---------------------------------------------------------------------------------------------------------
@@ -435,7 +400,9 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
       entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd);
       this.#subject = entry;
       this.#reply = null;
-      this.#lineRefused = this.permissions === null ? reservedNames(parser, entry) : this.#refusal(parser, entry);
+      this.#lineRefused = this.permissions === null
+        ? reservedNames(parser, entry.subject)
+        : this.#access.publishRefusal(parser, entry.subject);
     } else if (entry.generation !== router.generation) {
       entry = router.refresh(entry);
       this.#subject = entry;
@@ -445,9 +412,14 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.inBytes += size;
     router.statistics.inMessages++;
     router.statistics.inBytes += size;
-    if (server.log.traceEnabled) this.#tracePublish(parser);
+    if (server.log.traceEnabled) {
+      tracePublish(server.log, this.describe(), parser, server.options.maxTracedMessageBytes);
+    }
     if (this.pedantic && (entry.wildcard || !entry.publishable)) this.#error(NATS_ERROR.invalidPublishSubject);
-    if (this.#lineRefused !== "") return this.#refusePublish(entry);
+    if (this.#lineRefused !== "") {
+      this.#access.publishRefused(entry.subject);
+      return this.#error(this.#lineRefused);
+    }
     if (this.verbose) this.write(OK_LINE);
     const reached = router.publish(this, parser, entry);
     if (reached === 0 && this.noResponders && parser.replyEnd > parser.replyStart && !this.isClosed) {
@@ -469,33 +441,16 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     if (this.#server.log.traceEnabled) this.#trace("<<-", `CONNECT ${redacted(options)}`);
     if (options === undefined) return this.close("Protocol Violation");
     this.connectSeen = true;
-    this.verbose = options.verbose ?? this.verbose;
-    this.pedantic = options.pedantic ?? this.pedantic;
-    this.echo = options.echo ?? this.echo;
-    this.headers = options.headers ?? this.headers;
+    applyConnect(this, options);
     this.#parser.headersAllowed = this.headers;
-    this.noResponders = options.no_responders ?? this.noResponders;
-    this.protocol = options.protocol ?? this.protocol;
-    this.name = options.name ?? this.name;
-    this.lang = options.lang ?? this.lang;
-    this.version = options.version ?? this.version;
-    if (this.#login === null) this.connected(options);
-    else this.#login.present(options, buffer, end);
+    this.#access.present(options, buffer, end);
   }
 
   /** The rest of a CONNECT whose sender was let in. */
   connected(options: ConnectOptions): void {
-    if ((options.account !== undefined && options.account !== "") || options.new_account === true) {
-      return this.close("Authentication Failure", NATS_ERROR.authorization);
-    }
-    if (this.protocol !== 0 && this.protocol !== 1) {
-      return this.close("Bad Client Protocol Version", NATS_ERROR.clientProtocol);
-    }
-    if (this.noResponders && !this.headers) {
-      return this.close("No Responders Requires Headers", NATS_ERROR.noRespondersHeaders);
-    }
-    // The first PING comes soon although the client may be busy: clients and monitors rely on a round trip time (trap 13).
-    if (!this.#server.options.disableShortFirstPing) this.schedulePing(FIRST_PING_MS);
+    const refusal = connectRefusal(this, options);
+    if (refusal !== undefined) return this.close(refusal.reason, refusal.text);
+    if (!this.#server.options.disableShortFirstPing) this.#keepAlive.connected();
     if (this.verbose) this.write(OK_LINE);
   }
 
@@ -514,9 +469,8 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const { options, log } = this.#server;
     if (log.traceEnabled) this.#trace("<<-", `SUB ${subject} ${queue === "" ? "" : queue + " "}${sidText}`);
     // The order of the checks is the reference's: a sid in use hides an invalid subject, but not the limit.
-    if (queue === "_sys_" || this.permissions?.rules.allowsSubscribe(subject, queue) === false) {
-      return this.#refuseSubscribe(subject, queue, sidText);
-    }
+    const refusal = this.#access.subscribeRefusal(subject, queue, sidText);
+    if (refusal !== "") return this.#error(refusal);
     if (options.maxSubscriptionTokens > 0 && tokenCount(subject) > options.maxSubscriptionTokens) {
       return this.#error(tooManyTokensViolation(subject));
     }
@@ -539,7 +493,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     const subscription = this.subscriptions.get(sidText);
     if (subscription !== undefined) {
       if (max > subscription.delivered) subscription.max = max;
-      else this.#drop(subscription);
+      else this.drop(subscription);
     }
     if (this.verbose) this.write(OK_LINE);
   }
@@ -547,95 +501,53 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
   ping(): void {
     if (this.#server.log.traceEnabled) this.#trace("<<-", "PING");
     this.write(PONG_LINE);
+    if (this.connectSeen) this.isRegistered = true;
   }
 
   pong(): void {
-    this.#pingsOut = 0;
-    if (this.#pingSentMs > 0) {
-      this.#rttAtMs = this.#server.clockMs();
-      this.rttMs = this.#rttAtMs - this.#pingSentMs;
-      this.#pingSentMs = 0;
-    }
+    this.#keepAlive.pong();
     if (this.#server.log.traceEnabled) this.#trace("<<-", "PONG");
   }
 
   info(buffer: Uint8Array, start: number, end: number): void {
-    let value: unknown;
-    try {
-      value = JSON.parse(utf8.decode(buffer.subarray(start, end)));
-    } catch {
-      // Not JSON; treated below as any other value that is no object.
-      value = undefined;
-    }
-    if (typeof value !== "object" || Array.isArray(value)) this.close("Protocol Violation");
+    if (!isObjectOrNull(utf8.decode(buffer.subarray(start, end)))) this.close("Protocol Violation");
   }
 
   failed(failure: ParseFailure): void {
-    switch (failure) {
-      case PARSE_UNKNOWN_OPERATION:
-        return this.close("Parse Error", NATS_ERROR.unknownOperation);
-      case PARSE_CONTROL_LINE:
-        return this.close("Maximum Control Line Exceeded", NATS_ERROR.controlLine);
-      case PARSE_MAX_PAYLOAD:
-        return this.close("Maximum Message Payload Exceeded", NATS_ERROR.maxPayload);
-      case PARSE_SILENT:
-        return this.close("Protocol Violation");
-    }
+    const { reason, text } = closingOf(failure);
+    this.close(reason, text);
   }
 
-  // Login --------------------------------------------------------------------------------------------------------------
+  // Access -------------------------------------------------------------------------------------------------------------
 
-  /** Starts the time for CONNECT, where one is needed. */
-  startLogin(): void {
-    if (this.#login === null) return;
-    this.#login.start(this.#server.nowMs);
+  /** Starts the times of a connection: for PINGs, and for CONNECT where one is needed. */
+  startTimers(): void {
+    this.#keepAlive.start();
+    if (this.#access.login === null) return;
+    this.#access.login.start(this.#server.nowMs);
     this.#server.wake();
   }
 
-  enter(user: AuthUser): void {
-    if (user === this.user) return;
-    // Somebody else's subscriptions say nothing about what this one may see (from 2.14 on the reference drops them, too).
-    this.#dropAll();
-    this.user = user;
-    const router = this.#server.accounts.router(user.account);
-    assert(router !== undefined, "every user's account has a router");
-    this.router = router;
-    this.router.congested = null;
-    this.permissions = user.rules === null ? null : new ConnectionPermissions(user.rules);
-    this.answers = this.permissions?.grantsReplies === true ? this.permissions : null;
-    this.#subject = null;
-    this.#reply = null;
-  }
-
-  refuse(credentials: Credentials): void {
-    const { nkey = "", user = "" } = credentials;
-    const name = nkey !== "" ? `Nkey ${quotedText(nkey)}` : `User ${quotedText(user)}`;
-    this.#server.log.error(`${this.describe()} - authentication error - ${name}`);
-    this.close("Authentication Failure", NATS_ERROR.authorization);
-  }
-
-  expire(): void {
-    this.close("Authentication Timeout", NATS_ERROR.authenticationTimeout);
-  }
-
-  overrun(): void {
-    this.abort("Authentication Failure");
-  }
-
-  suspend(): void {
+  restartParser(): void {
     this.#parser.close();
     this.#parser = new NatsParser(this, this.#server.parserLimits);
     this.#parser.headersAllowed = this.headers;
     this.#subject = null;
+  }
+
+  hold(): void {
     this.#pauseCount++;
     this.#socket.pause();
   }
 
-  resume(): void {
+  release(): void {
     if (--this.#pauseCount === 0 && !this.isClosed) this.#socket.resume();
   }
 
-  // Permissions --------------------------------------------------------------------------------------------------------
+  forgetLine(): void {
+    this.#subject = null;
+    this.#reply = null;
+  }
 
   /** Asked where the receivers of a subject are resolved, of subscriptions that are `filtered`. */
   mayReceive(subject: string, queue: string): boolean {
@@ -651,104 +563,38 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.grantReply(parser.buffer, parser.replyStart, parser.replyEnd);
   }
 
-  /** What forbids the current control line, or "". */
-  #refusal(parser: NatsParser, entry: SubjectEntry): string {
-    const { permissions } = this;
-    if (permissions !== null) {
-      // Answers are counted, so the next message is asked about again although its line may be the same.
-      if (permissions.grantsReplies) this.#subject = null;
-      if (!permissions.takePublish(entry.subject, this.#server.nowMs)) return publishViolation(entry.subject);
-    }
-    return reservedNames(parser, entry);
+  // Reload -------------------------------------------------------------------------------------------------------------
+
+  /** From here on other limits hold; a message that is under way ends under the old ones, as in the reference. */
+  adoptLimits(limits: ParserLimits): void {
+    this.#parser.adoptLimits(limits);
+    this.#keepAlive.intervalChanged();
   }
 
-  #refusePublish(entry: SubjectEntry): void {
-    if (this.permissions !== null) this.#logViolation("Publish", `Subject ${quoted(entry.subject)}`);
-    this.#error(this.#lineRefused);
-  }
-
-  #refuseSubscribe(subject: string, queue: string, sid: string): void {
-    const queueText = queue === "" ? "" : `, Queue: ${quoted(queue)}`;
-    this.#logViolation("Subscription", `Subject ${quoted(subject)}${queueText}, SID ${sid}`);
-    this.#error(queue === "" ? subscriptionViolation(subject) : subscriptionQueueViolation(subject, queue));
-  }
-
-  #logViolation(kind: "Publish" | "Subscription", what: string): void {
-    const nowMs = this.#server.nowMs;
-    if (nowMs - this.#violationsSinceMs >= VIOLATION_WINDOW_MS) {
-      this.#violationsSinceMs = nowMs;
-      this.#violationCount = 0;
-    }
-    if (++this.#violationCount > VIOLATION_LINES_MAX) return;
-    const { user } = this;
-    const name = user === null || user.name === "" ? 'User "N/A"' : `${USER_KINDS[user.kind]} ${quotedText(user.name)}`;
-    this.#server.log.error(`${this.describe()} - ${kind} Violation - ${name}, ${displayText(what)}`);
+  /** Who may do what has changed: it may have to leave. */
+  usersChanged(): void {
+    this.#access.usersChanged();
   }
 
   // Timers -------------------------------------------------------------------------------------------------------------
 
-  schedulePing(periodMs: number): void {
-    const server = this.#server;
-    const limited = Math.min(periodMs, server.options.pingIntervalMs);
-    const nowMs = server.clockMs();
-    // An idle wheel stands still; brought up to date while it is empty it skips the idle time instead of walking through it.
-    if (server.wheel.count === 0) server.wheel.advance(nowMs);
-    // Jitter: after a mass reconnect all clients would be pinged in step (trap 47).
-    server.wheel.arm(this, nowMs + limited * (1 + Math.random() * PING_JITTER));
-    server.wake();
-  }
-
-  override fire(): void {
-    if (this.isClosed) return;
-    const { options } = this.#server;
-    const nowMs = this.#server.clockMs();
-    const quietMs = nowMs - this.lastActivityMs;
-    // A busy connection needs no probe; but the very first one gives the round trip time, and it is renewed once an hour.
-    const rttKnown = this.rttMs > 0 && nowMs - this.#rttAtMs < RTT_RENEWAL_MS;
-    if (rttKnown && this.#pingsOut === 0 && quietMs < options.pingIntervalMs) {
-      return this.schedulePing(options.pingIntervalMs - quietMs);
-    }
-    if (this.#pingsOut + 1 > options.pingMax) return this.close("Stale Connection", NATS_ERROR.staleConnection);
-    this.#pingsOut++;
-    this.#pingSentMs = nowMs;
+  probe(): void {
     this.write(PING_LINE);
     if (this.#server.log.traceEnabled) this.#trace("->>", "PING");
-    this.#server.wheel.arm(this, nowMs + options.pingIntervalMs);
   }
 
-  // Congestion ---------------------------------------------------------------------------------------------------------
-
-  /** Stops reading this publisher until `receiver` has caught up, for 5 ms at most. */
-  #yieldTo(receiver: Connection): void {
-    if (this.isClosed || receiver.isClosed || receiver.output.pendingBytes <= CONGESTION_LOW_BYTES) return;
-    (receiver.#pausedPublishers ??= []).push(this);
-    this.#pauseCount++;
-    this.#socket.pause();
-    this.#server.after(PUBLISHER_PAUSE_MS, () => {
-      if (receiver.#pausedPublishers === null) return;
-      // Not drained in time: from here on it runs into its own pending limit and delays nobody.
-      receiver.#frozen = receiver.output.pendingBytes > CONGESTION_LOW_BYTES;
-      receiver.#resumePublishers();
-    });
-  }
-
-  #resumePublishers(): void {
-    const paused = this.#pausedPublishers;
-    if (paused === null) return;
-    this.#pausedPublishers = null;
-    for (const publisher of paused) {
-      if (--publisher.#pauseCount === 0 && !publisher.isClosed) publisher.#socket.resume();
-    }
+  stale(): void {
+    this.close("Stale Connection", NATS_ERROR.staleConnection);
   }
 
   // Details ------------------------------------------------------------------------------------------------------------
 
-  #drop(subscription: Subscription): void {
+  drop(subscription: Subscription): void {
     this.subscriptions.delete(subscription.sidText);
     this.router.remove(subscription);
   }
 
-  #dropAll(): void {
+  dropAll(): void {
     const router = this.router;
     for (const subscription of this.subscriptions.values()) router.remove(subscription);
     this.subscriptions.clear();
@@ -760,56 +606,7 @@ export class Connection extends TimerNode implements SocketHandler, NatsOperatio
     this.write(errorLine(text));
   }
 
-  #trace(direction: string, text: string): void {
-    this.#server.log.trace(`${this.describe()} - ${direction} [${displayText(text)}]`);
+  #trace(direction: "<<-" | "->>", text: string): void {
+    traceLine(this.#server.log, this.describe(), direction, text);
   }
-
-  #tracePublish(parser: NatsParser): void {
-    const subject = byteString(parser.buffer, parser.subjectStart, parser.subjectEnd);
-    const reply = byteString(parser.buffer, parser.replyStart, parser.replyEnd);
-    const headers = parser.headerSize >= 0 ? ` ${parser.headerSize}` : "";
-    const size = byteString(parser.buffer, parser.sizeStart, parser.sizeEnd);
-    this.#trace(
-      "<<-",
-      `${headers === "" ? "PUB" : "HPUB"} ${subject}${reply === "" ? "" : " " + reply}${headers} ${size}`,
-    );
-    const limit = this.#server.options.maxTracedMessageBytes;
-    const end = limit > 0 ? Math.min(parser.payloadEnd, parser.payloadStart + limit) : parser.payloadEnd;
-    const cut = end < parser.payloadEnd ? "..." : "";
-    const payload = utf8.decode(parser.buffer.subarray(parser.payloadStart, end));
-    this.#server.log.trace(`${this.describe()} - <<- MSG_PAYLOAD: [${JSON.stringify(payload)}${cut}]`);
-  }
-}
-
-/** The error for names that servers reserve among themselves, or "" (nats-server.md 3.5). */
-function reservedNames(parser: NatsParser, entry: SubjectEntry): string {
-  const { buffer, replyStart, replyEnd } = parser;
-  if (replyEnd > replyStart && (buffer[replyStart] === 95 || buffer[replyStart] === 36)) {
-    const reply = byteString(buffer, replyStart, replyEnd);
-    // Reference 2.9.10: the first one is reserved even with nothing behind it.
-    if (reply.startsWith("_R_.")) return publishReplyViolation(reply);
-    for (const prefix of ["$JS.ACK.", "_GR_."]) {
-      if (reply.length > prefix.length && reply.startsWith(prefix)) return publishReplyViolation(reply);
-    }
-  }
-  if (entry.subject.length > 5 && entry.subject.startsWith("_GR_.")) return publishViolation(entry.subject);
-  return "";
-}
-
-/** How log lines call somebody who was let in. */
-const USER_KINDS = { user: "User", token: "User", nkey: "Nkey" } as const;
-
-/** Text of a client's JSON in quotes, as a log line may show it. */
-function quotedText(text: string): string {
-  return displayText(quoted(byteStringOfText(text)));
-}
-
-/** CONNECT as a log may show it. */
-function redacted(options: ConnectOptions | undefined): string {
-  if (options === undefined) return "[malformed]";
-  const shown: Record<string, unknown> = { ...options };
-  for (const secret of ["pass", "auth_token", "sig", "jwt"]) {
-    if (shown[secret] !== undefined) shown[secret] = "[REDACTED]";
-  }
-  return JSON.stringify(shown);
 }

@@ -5,16 +5,21 @@
 import { formatDuration } from "../base/duration.ts";
 import { TimerWheel } from "../base/timer_wheel.ts";
 import type { LogView } from "../log/types.ts";
-import type { Listener, Runtime, Socket, SocketHandler, TimerHandle } from "../runtime/types.ts";
+import type { Listener, Runtime, Socket, TimerHandle } from "../runtime/types.ts";
 import type { ParserLimits } from "../wire/nats_parser.ts";
 import { NATS_ERROR } from "../wire/nats_text.ts";
 import { Accounts } from "./auth/accounts.ts";
 import { Authenticator, needsAuthentication } from "./auth/authenticator.ts";
 import type { AuthOptions } from "./auth/types.ts";
-import { type CloseReason, Connection } from "./connection.ts";
-import { Router, type RouterOptions } from "./router.ts";
+import type { CloseReason } from "./close_reason.ts";
+import { Connection } from "./connection.ts";
+import { LameDuck, shuffled } from "./lame_duck.ts";
+import { RateLimit } from "./rate_limit.ts";
+import { Router } from "./router.ts";
 import type { NatsTlsOptions } from "./tls_entry.ts";
 import { createServerId } from "./server_id.ts";
+import type { WebSocketListenerOptions } from "./websocket/websocket_listener.ts";
+import { type PortInfo, type WebSocketEnd, WebSocketPort } from "./websocket/websocket_port.ts";
 
 /** What this part needs to know; see operations.md 1.4 and 2.5 for the options behind it. */
 export interface NatsServerOptions {
@@ -39,6 +44,9 @@ export interface NatsServerOptions {
   readonly maxTracedMessageBytes: number;
   /** For test harnesses: the first PING after CONNECT waits a whole interval. */
   readonly disableShortFirstPing: boolean;
+  /** Lame duck mode: the whole of it, and its beginning in which nobody is closed. */
+  readonly lameDuckDurationMs: number;
+  readonly lameDuckGraceMs: number;
   /** Compatibility level announced in INFO (nats-server.md 1). */
   readonly version: string;
   readonly gitCommit: string;
@@ -46,6 +54,8 @@ export interface NatsServerOptions {
   readonly auth?: AuthOptions;
   /** Absent: no TLS. */
   readonly tls?: NatsTlsOptions | undefined;
+  /** Absent: no WebSocket port. */
+  readonly webSocket?: WebSocketListenerOptions | undefined;
 }
 
 /** Connections closed per turn at shutdown, so that nothing waits behind a very long loop. */
@@ -56,18 +66,24 @@ const LAST_WORDS_STEP_MS = 5;
 /** 15 characters in base64url. */
 const NONCE_BYTES = 11;
 
-export class NatsServer {
+/** Options that were checked and can replace those of a server. Made by {@link NatsServer.prepare}. */
+export interface PreparedOptions {
   readonly options: NatsServerOptions;
+  readonly authenticator: Authenticator | null;
+  readonly webSocketAuthenticator: Authenticator | null;
+}
+
+export class NatsServer {
+  #options: NatsServerOptions;
   readonly log: LogView;
   readonly id: string;
   readonly name: string;
   /** Of the account `$G`: the one the streaming layer meets. */
   readonly router: Router;
   readonly accounts: Accounts;
-  /** Null: nobody is asked who it is. */
-  readonly authenticator: Authenticator | null;
   readonly wheel: TimerWheel;
-  readonly parserLimits: ParserLimits;
+  #authenticator: Authenticator | null;
+  #parserLimits: ParserLimits;
   readonly connections = new Map<number, Connection>();
   /** Monotonic time of the current batch: one clock reading serves it. */
   nowMs: number;
@@ -75,7 +91,10 @@ export class NatsServer {
   onTurn: (() => void) | undefined = undefined;
 
   readonly #runtime: Runtime;
+  /** For accounts to come. */
+  readonly #routerOptions: { maxPayload: number };
   #listener: Listener | undefined;
+  readonly #webSocket: WebSocketPort | undefined;
   #nextId = 1;
   #turnRequested = false;
   #dirty: Connection[] = [];
@@ -85,22 +104,25 @@ export class NatsServer {
   #wheelTimer: TimerHandle | undefined;
   #wheelDueMs = Infinity;
   #stopping = false;
+  #lameDuck: LameDuck | undefined;
+  readonly #tlsRate: RateLimit;
   #infoHost: string;
   #infoPort: number;
 
   constructor(runtime: Runtime, options: NatsServerOptions, log: LogView) {
     this.#runtime = runtime;
-    this.options = options;
+    this.#options = options;
     this.log = log;
     this.id = createServerId((bytes) => runtime.random(bytes));
     this.name = options.serverName === "" ? this.id : options.serverName;
     const seed = new Uint8Array(4);
     runtime.random(seed);
-    const routerOptions: RouterOptions = {
+    const routerOptions = {
       seed: new DataView(seed.buffer).getInt32(0),
       maxPayload: options.maxPayload,
       requestTurn: () => this.requestTurn(),
     };
+    this.#routerOptions = routerOptions;
     const router = new Router(routerOptions);
     this.router = router;
     const { auth } = options;
@@ -109,14 +131,33 @@ export class NatsServer {
       router,
       () => new Router({ ...routerOptions, statistics: router.statistics }),
     );
-    this.authenticator = auth === undefined || !needsAuthentication(auth)
-      ? null
-      : new Authenticator(auth, (bytes) => runtime.random(bytes), runtime.bcryptMatches);
+    this.#authenticator = this.#createAuthenticator(auth, null);
     this.nowMs = runtime.clock.monotonicMs();
     this.wheel = new TimerWheel(this.nowMs);
-    this.parserLimits = { maxControlLine: options.maxControlLine, maxPayload: options.maxPayload };
+    this.#parserLimits = parserLimitsOf(options);
     this.#infoHost = options.host;
     this.#infoPort = options.port;
+    this.#webSocket = options.webSocket === undefined ? undefined : new WebSocketPort(this, options.webSocket, runtime);
+    this.#tlsRate = new RateLimit({
+      after: (delayMs, work) => this.after(delayMs, work),
+      nowMs: () => this.nowMs,
+      rejected: (count) => log.warn(`Rejected ${count} connections due to TLS rate limiting`),
+    });
+  }
+
+  /** Replaced whole by a reload: nobody keeps it. */
+  get options(): NatsServerOptions {
+    return this.#options;
+  }
+
+  /** Null: nobody is asked who it is. */
+  get authenticator(): Authenticator | null {
+    return this.#authenticator;
+  }
+
+  /** For parsers; replaced by a reload, which tells every connection. */
+  get parserLimits(): ParserLimits {
+    return this.#parserLimits;
   }
 
   get host(): string {
@@ -128,24 +169,40 @@ export class NatsServer {
     return this.#listener?.port ?? 0;
   }
 
-  /** Opens the client port. Rejects with RuntimeError when the address cannot be had. */
+  /** The port for WebSockets that is bound; 0 before `listen`, and without one. */
+  get webSocketPort(): number {
+    return this.#webSocket?.port ?? 0;
+  }
+
+  /** Opens the client port, and the one for WebSockets. Rejects with RuntimeError when the address cannot be had. */
   async listen(): Promise<void> {
     const { options } = this;
     if (this.authenticator?.hasPlainSecrets === true) {
       this.log.warn("Plaintext passwords detected, use nkeys or bcrypt");
     }
-    this.#listener = await this.#runtime.network.listen(
-      { host: options.host, port: options.port, maxSockets: this.#runtime.network.socketCountMax },
-      (socket) => this.#accept(socket),
-    );
-    this.#infoHost = this.#listener.host;
-    this.#infoPort = this.#listener.port;
-    if (options.clientAdvertise !== "") {
-      const at = options.clientAdvertise.lastIndexOf(":");
-      const host = at > 0 ? options.clientAdvertise.slice(0, at) : options.clientAdvertise;
-      this.#infoHost = host.replace(/^\[(.*)\]$/, "$1");
-      if (at > 0) this.#infoPort = Number(options.clientAdvertise.slice(at + 1));
+    await this.#webSocket?.listen();
+    try {
+      this.#listener = await this.#runtime.network.listen(
+        { host: options.host, port: options.port, maxSockets: this.#runtime.network.socketCountMax },
+        (socket) => this.#accept(socket, null),
+      );
+    } catch (error) {
+      await this.#webSocket?.close();
+      throw error;
     }
+    this.#advertise();
+  }
+
+  /** What INFO says about the address. */
+  #advertise(): void {
+    const { clientAdvertise } = this.#options;
+    this.#infoHost = this.host;
+    this.#infoPort = this.port;
+    if (clientAdvertise === "") return;
+    const at = clientAdvertise.lastIndexOf(":");
+    const host = at > 0 ? clientAdvertise.slice(0, at) : clientAdvertise;
+    this.#infoHost = host.replace(/^\[(.*)\]$/, "$1");
+    if (at > 0) this.#infoPort = Number(clientAdvertise.slice(at + 1));
   }
 
   /**
@@ -155,7 +212,10 @@ export class NatsServer {
   async close(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.#lameDuck?.stop();
+    this.#tlsRate.stop();
     await this.#listener?.close();
+    await this.#webSocket?.close();
     // Last words of the streaming layer go out before the connections end.
     this.#turn();
     let count = 0;
@@ -172,6 +232,83 @@ export class NatsServer {
       if (ending.length === 0 || this.clockMs() >= untilMs) return;
       await new Promise<void>((resume) => void this.after(LAST_WORDS_STEP_MS, resume));
     }
+  }
+
+  // Reload -------------------------------------------------------------------------------------------------------------
+
+  /** Checks options that are to replace the present ones, and changes nothing. Throws `AuthOptionsError`. */
+  prepare(options: NatsServerOptions): PreparedOptions {
+    const { auth } = options;
+    // Who keeps the very same object keeps its users: nobody is asked again.
+    const isSame = auth === this.#options.auth;
+    const authenticator = isSame ? this.#authenticator : this.#createAuthenticator(auth, this.#authenticator);
+    const webSocketAuthenticator = this.#webSocket?.prepare(options.webSocket?.auth) ?? null;
+    return { options, authenticator, webSocketAuthenticator };
+  }
+
+  /**
+   * Puts prepared options in force, for the connections there are as well (nats-server.md 3.13). The address and the name of
+   * the server stay. {@link closeSurplus} and {@link recheckClients} are to follow.
+   */
+  adopt({ options, authenticator, webSocketAuthenticator }: PreparedOptions): void {
+    this.#options = options;
+    this.#authenticator = authenticator;
+    this.#webSocket?.adopt(options.webSocket?.auth, webSocketAuthenticator);
+    this.#parserLimits = parserLimitsOf(options);
+    this.accounts.define(options.auth?.accounts ?? []);
+    this.#routerOptions.maxPayload = options.maxPayload;
+    for (const router of this.accounts.all()) router.maxPayload = options.maxPayload;
+    if (this.#listener !== undefined) this.#advertise();
+    for (const connection of this.connections.values()) connection.adoptLimits(this.#parserLimits);
+  }
+
+  /** Closes connections above the limit, whichever they are. The streaming layer has none, so it cannot be hit. */
+  closeSurplus(): void {
+    const surplus = this.connections.size - this.#options.maxConnections;
+    if (surplus <= 0) return;
+    const victims = shuffled([...this.connections.values()]).slice(0, surplus);
+    for (const connection of victims) {
+      this.log.error(`${connection.describe()} - ${NATS_ERROR.maxConnections}`);
+      connection.close("Maximum Connections Exceeded", NATS_ERROR.maxConnections);
+    }
+    this.log.info(`Closed ${victims.length} connections to fall within max_connections`);
+  }
+
+  /** Asks everybody again who it is. Those who may not be here any more are closed. */
+  recheckClients(): void {
+    for (const connection of [...this.connections.values()]) connection.usersChanged();
+    // What the remaining ones may receive has changed with their rules.
+    for (const router of this.accounts.all()) router.generation++;
+  }
+
+  #createAuthenticator(auth: AuthOptions | undefined, predecessor: Authenticator | null): Authenticator | null {
+    if (auth === undefined || !needsAuthentication(auth)) return null;
+    const runtime = this.#runtime;
+    return new Authenticator(auth, (bytes) => runtime.random(bytes), runtime.bcryptMatches, predecessor);
+  }
+
+  // Lame duck mode -----------------------------------------------------------------------------------------------------
+
+  /** True from the beginning of lame duck mode on. */
+  get isLameDuck(): boolean {
+    return this.#lameDuck !== undefined;
+  }
+
+  /**
+   * Lets nobody in any more and sends the clients away one by one (nats-server.md 3.12). `beforeLast` is waited for before
+   * the last of them goes. Resolves when all are gone, or when `close` is called; the caller closes the server then.
+   */
+  async enterLameDuck(beforeLast: () => Promise<void>): Promise<void> {
+    if (this.#stopping || this.#lameDuck !== undefined) return;
+    this.log.info("Entering lame duck mode, stop accepting new clients");
+    const lameDuck = new LameDuck(this, beforeLast);
+    this.#lameDuck = lameDuck;
+    await this.#listener?.close();
+    await this.#webSocket?.close();
+    for (const connection of this.connections.values()) {
+      if (connection.protocol >= 1 && connection.isRegistered) connection.announce();
+    }
+    await lameDuck.run();
   }
 
   // The turn -----------------------------------------------------------------------------------------------------------
@@ -277,40 +414,68 @@ export class NatsServer {
   forget(connection: Connection, reason: CloseReason): void {
     this.connections.delete(connection.id);
     this.#writeWatch.delete(connection);
-    this.wheel.disarm(connection);
     if (this.log.debugEnabled) this.log.debug(`${connection.describe()} - Client connection closed: ${reason}`);
+    if (this.connections.size === 0) this.#lameDuck?.empty();
   }
 
-  #accept(socket: Socket): SocketHandler {
+  acceptWebSocket(socket: Socket, end: WebSocketEnd): Connection {
+    return this.#accept(socket, end);
+  }
+
+  /** `end`: null on the client port. */
+  #accept(socket: Socket, end: WebSocketEnd | null): Connection {
     const id = this.#nextId++;
     this.router.statistics.totalConnections++;
-    const connection = new Connection(this, socket, id, this.clockMs(), this.#createNonce());
+    const { authenticator } = end?.access ?? this;
+    const connection = new Connection(this, socket, id, this.clockMs(), this.#createNonce(authenticator), end);
     if (this.log.debugEnabled) this.log.debug(`${connection.describe()} - Client connection created`);
     this.connections.set(id, connection);
-    if (this.#stopping || this.connections.size > this.options.maxConnections) {
+    const { maxConnections, tls } = this.#options;
+    if (this.#stopping || this.#lameDuck !== undefined) {
+      connection.announce();
+      connection.close("Server Shutdown");
+    } else if (this.connections.size > maxConnections) {
       // After the INFO: clients parse that first (trap 5).
       connection.announce();
-      if (this.#stopping) connection.close("Server Shutdown");
-      else connection.close("Maximum Connections Exceeded", NATS_ERROR.maxConnections);
+      connection.close("Maximum Connections Exceeded", NATS_ERROR.maxConnections);
+    } else if (end === null && tls !== undefined && !this.#tlsRate.admits(tls.connectionRateLimit ?? 0)) {
+      // Where nothing is ever said in clear nothing is said.
+      if (tls.handshakeFirst === false) connection.announce();
+      connection.close(
+        "Maximum Connections Exceeded",
+        tls.handshakeFirst === false ? NATS_ERROR.throttled : undefined,
+      );
     } else {
       connection.begin();
-      connection.schedulePing(this.options.pingIntervalMs);
-      connection.startLogin();
+      connection.startTimers();
     }
     return connection;
   }
 
   /** 15 characters that this connection's client has to sign; empty when no client can. */
-  #createNonce(): string {
-    if (this.authenticator?.offersNonce !== true) return "";
+  #createNonce(authenticator: Authenticator | null): string {
+    if (authenticator?.offersNonce !== true) return "";
     const bytes = new Uint8Array(NONCE_BYTES);
     this.#runtime.random(bytes);
     return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   }
 
+  /** The client port, as INFO describes it. */
+  #portInfo(): PortInfo {
+    const { tls } = this.options;
+    return {
+      host: this.#infoHost,
+      port: this.#infoPort,
+      ...(this.authenticator === null || this.authenticator.hasAnonymous ? {} : { auth_required: true }),
+      ...(tls === undefined ? {} : tls.allowNonTls ? { tls_available: true } : { tls_required: true }),
+      ...(tls?.server.verifyClient === true ? { tls_verify: true } : {}),
+    };
+  }
+
   /** The INFO line of a connection. */
   info(connection: Connection): Uint8Array {
-    const { tls } = this.options;
+    const isWebSocket = connection.connectionType === "WEBSOCKET";
+    const { host, port, ...demands } = (isWebSocket ? this.#webSocket?.info() : undefined) ?? this.#portInfo();
     const info = {
       server_id: this.id,
       server_name: this.name,
@@ -318,17 +483,20 @@ export class NatsServer {
       proto: 1,
       ...(this.options.gitCommit === "" ? {} : { git_commit: this.options.gitCommit }),
       go: this.#runtime.version,
-      host: this.#infoHost,
-      port: this.#infoPort,
+      host,
+      port,
       headers: true,
-      ...(this.authenticator === null || this.authenticator.hasAnonymous ? {} : { auth_required: true }),
-      ...(tls === undefined ? {} : tls.allowNonTls ? { tls_available: true } : { tls_required: true }),
-      ...(tls?.server.verifyClient === true ? { tls_verify: true } : {}),
+      ...demands,
       max_payload: this.options.maxPayload,
       client_id: connection.id,
       client_ip: connection.remoteAddress,
       ...(connection.nonce === "" ? {} : { nonce: connection.nonce }),
+      ...(this.#lameDuck === undefined ? {} : { ldm: true }),
     };
     return new TextEncoder().encode(`INFO ${JSON.stringify(info)} \r\n`);
   }
+}
+
+function parserLimitsOf({ maxControlLine, maxPayload }: NatsServerOptions): ParserLimits {
+  return { maxControlLine, maxPayload };
 }

@@ -99,7 +99,8 @@ export class Router implements Bus {
   /** A receiver whose output has grown beyond the high mark while the current batch was delivered. */
   congested: Connection | null = null;
   onDrained: (() => void) | undefined = undefined;
-  readonly maxPayload: number;
+  /** Changes with a reload. */
+  maxPayload: number;
   readonly #message: RouterMessage;
   #queue: QueuedMessage[] = [];
   #queuedBytes = 0;
@@ -183,7 +184,7 @@ export class Router implements Bus {
       const connection = subscription.connection;
       if (connection === null) {
         this.#hand(subscription.receiver!, publisher, parser);
-        reached++;
+        if (!subscription.passive) reached++;
       } else if (connection !== publisher || publisher.echo) {
         if (connection.deliver(subscription, heads[i]!, parser)) reached++;
       }
@@ -244,6 +245,13 @@ export class Router implements Bus {
 
   subscribe(subject: string, receiver: BusReceiver): BusSubscription {
     const subscription = new Subscription(null, receiver, subject, "", EMPTY, "");
+    this.add(subscription);
+    return { unsubscribe: () => this.remove(subscription) };
+  }
+
+  watch(subject: string, receiver: BusReceiver): BusSubscription {
+    const subscription = new Subscription(null, receiver, subject, "", EMPTY, "");
+    subscription.passive = true;
     this.add(subscription);
     return { unsubscribe: () => this.remove(subscription) };
   }
@@ -309,7 +317,7 @@ export class Router implements Bus {
       const subscription = plain[i]!;
       if (subscription.closed) continue;
       const connection = subscription.connection;
-      if (connection === null) receivers++;
+      if (connection === null) receivers += subscription.passive ? 0 : 1;
       else if (writeFrame(connection, subscription, entry.heads[i]!, reply, head, start, end, tail, tailLength)) {
         reached++;
       }

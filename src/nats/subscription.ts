@@ -22,6 +22,8 @@ export class Subscription {
   max = 0;
   /** Wider than something its user may not receive: single subjects are kept from it (nats-server.md 6.2). */
   filtered = false;
+  /** Internal, and only looks on: who publishes must not take it for somebody who answers. */
+  passive = false;
   /** Set on removal: a copy under way in the same batch must not be delivered (trap 50). */
   closed = false;
 

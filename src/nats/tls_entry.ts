@@ -16,6 +16,8 @@ export interface NatsTlsOptions {
   readonly allowNonTls: boolean;
   /** SHA-256 of the public keys that clients may have, 64 small hexadecimal digits each; empty = any. */
   readonly pinnedCerts: readonly string[];
+  /** Connections per second that may begin; 0 or absent = any number. */
+  readonly connectionRateLimit?: number;
 }
 
 /** First byte of a TLS record that holds a handshake. */

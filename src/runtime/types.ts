@@ -189,7 +189,9 @@ export interface Disk {
   /** In no order. */
   list(path: string): readonly DiskEntry[];
   /** Undefined: nothing there. Links are followed. */
-  stat(path: string): { readonly kind: DiskEntry["kind"]; readonly sizeBytes: number; readonly mode: number } | undefined;
+  stat(
+    path: string,
+  ): { readonly kind: DiskEntry["kind"]; readonly sizeBytes: number; readonly mode: number } | undefined;
   /** With its parents; one that is there is left alone. */
   makeDirectory(path: string): void;
   /** An empty one. */
@@ -225,6 +227,11 @@ export interface ProcessHost {
   writeErr(text: string): void;
   /** True when stderr is a character device: the log may use colours. */
   readonly errIsTerminal: boolean;
+  /**
+   * Runs a program without a shell; `done` gets its output and errors together, at most 1 MB, and what went wrong, if
+   * anything did.
+   */
+  run(path: string, args: readonly string[], done: (output: string, error: string | undefined) => void): void;
   residentBytes(): number;
   cpuTimeMs(): number;
   /** Local time zone offset of an instant in minutes east of UTC. */

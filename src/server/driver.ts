@@ -5,7 +5,7 @@
 import { byteString } from "../base/bytes.ts";
 import type { Bus, BusMessage, BusReceiver, BusSubscription, Destination } from "../nats/bus.ts";
 import type { Clock, Scheduler, TimerHandle } from "../runtime/types.ts";
-import type { ServerRecord, Store } from "../store/types.ts";
+import { type RecoveredState, type ServerRecord, type Store, StoreError } from "../store/types.ts";
 import type { StreamingCore } from "../streaming/core.ts";
 import type { TurnGroup } from "../streaming/context.ts";
 import type { SendList } from "../streaming/send_list.ts";
@@ -78,6 +78,8 @@ class AckReceiver implements BusReceiver {
 interface GroupInFlight {
   readonly group: TurnGroup;
   flushed: boolean;
+  /** What its publishers are told; undefined: all of it is safe. */
+  error: string | undefined;
 }
 
 export class Driver {
@@ -121,9 +123,17 @@ export class Driver {
     this.#failed = options.failed;
   }
 
-  /** Subscribes to the subjects of the service; from here on clients are served. */
-  start(server: ServerRecord): void {
+  /**
+   * Takes over what the store recovered and subscribes to the subjects of the service: the ack inboxes first (23.5). From
+   * here on clients are served.
+   */
+  start(server: ServerRecord, recovered?: RecoveredState): void {
     const core = this.#core;
+    this.begin();
+    if (recovered !== undefined) {
+      core.restore(recovered);
+      this.#carryOut();
+    }
     this.#serve(server.discovery, (b, s, e, reply) => core.connect(b, s, e, reply));
     this.#serve(pingsSubject(server.discovery), (b, s, e, reply) => core.ping(b, s, e, reply));
     this.#subscriptions.push(this.#bus.subscribe(publishWildcard(server.publish), new PublishReceiver(this, core)));
@@ -131,9 +141,11 @@ export class Driver {
     this.#serve(server.unsubscribe, (b, s, e, reply) => core.unsubscribe(b, s, e, reply));
     this.#serve(server.subClose, (b, s, e, reply) => core.closeSubscription(b, s, e, reply));
     this.#serve(server.close, (b, s, e, reply) => core.closeClient(b, s, e, reply));
+    this.#watchOtherClusters(server);
     this.#subscriptions.push(
       this.#bus.subscribe(`${this.#replyPrefix}.*`, { receive: (message) => this.#answered(message) }),
     );
+    if (recovered !== undefined) core.begin();
     this.#bus.onDrained = () => {
       this.begin();
       core.drained();
@@ -152,6 +164,21 @@ export class Driver {
 
   #serve(subject: string, handle: RequestHandler): void {
     this.#subscriptions.push(this.#bus.subscribe(subject, new RequestReceiver(this, handle)));
+  }
+
+  /** Decision 20: a client that asks for another cluster ID is not answered, and nothing but our log would tell why. */
+  #watchOtherClusters(server: ServerRecord): void {
+    const tail = `.${server.clusterId}`;
+    if (this.#bus.watch === undefined || !server.discovery.endsWith(tail)) return;
+    const subject = `${server.discovery.slice(0, -tail.length)}.*`;
+    const receive = (message: BusMessage) => {
+      const { buffer, payloadStart, payloadEnd } = message;
+      const asked = byteString(buffer, message.subjectStart, message.subjectEnd);
+      if (asked === server.discovery) return;
+      this.begin();
+      this.#core.strayConnect(asked, buffer, payloadStart, payloadEnd);
+    };
+    this.#subscriptions.push(this.#bus.watch(subject, { receive }));
   }
 
   // Turns --------------------------------------------------------------------------------------------------------------
@@ -214,20 +241,36 @@ export class Driver {
       this.#core.groupDone(group);
       return;
     }
-    const entry: GroupInFlight = { group, flushed: waits === undefined };
+    const entry: GroupInFlight = { group, flushed: waits === undefined, error: undefined };
     this.#inFlight.push(entry);
     if (waits !== undefined) {
-      Promise.all(waits).then(() => {
-        entry.flushed = true;
-        this.#finishGroups();
-      }, this.#failed);
+      const pending = waits;
+      Promise.all(pending).then(
+        () => this.#flushed(entry),
+        // The others are waited for: only then it is known what of this turn is safe.
+        (error) => void Promise.allSettled(pending).then(() => this.#flushFailed(entry, error)),
+      );
     }
+  }
+
+  #flushed(entry: GroupInFlight): void {
+    entry.flushed = true;
+    this.#finishGroups();
+  }
+
+  /** A disk that refuses is a mode, not an end (decision 16). Everything else is a defect: nothing is acknowledged any more. */
+  #flushFailed(entry: GroupInFlight, error: unknown): void {
+    if (!(error instanceof StoreError)) return this.#failed(error);
+    entry.error = error.message;
+    this.#flushed(entry);
   }
 
   #finishGroups(): void {
     this.begin();
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.flushed) {
-      this.#core.groupDone(this.#inFlight.shift()!.group);
+      const { group, error } = this.#inFlight.shift()!;
+      if (error === undefined) this.#core.groupDone(group);
+      else this.#core.groupFailed(group, error);
       this.#carryOut();
     }
   }
@@ -267,7 +310,8 @@ export class Driver {
     for (let i = 0; i < count; i++) {
       const redeliveryCount = redeliveries[i]!;
       const tailLength = redeliveryCount === 0 ? 0 : encodeRedeliveryTail(tail, 0, redeliveryCount);
-      bus.send(addresses[i]!, buffers[i]!, starts[i]!, ends[i]!, tail, tailLength);
+      const reached = bus.send(addresses[i]!, buffers[i]!, starts[i]!, ends[i]!, tail, tailLength);
+      if (reached === 0) this.#core.unheard(addresses[i]!);
     }
   }
 

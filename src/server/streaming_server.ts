@@ -2,7 +2,7 @@
  * The composition: the embedded NATS server, the store, the streaming core and its driver, started in the order in which they
  * can be used and stopped in the order in which nothing is lost. The only place that knows everyone.
  */
-import { byteStringOfText } from "../base/bytes.ts";
+import { byteStringOfText, displayText } from "../base/bytes.ts";
 import { Nuid } from "../base/nuid.ts";
 import { DEFAULT_LIMITS, type Options, resolveChannelLimits } from "../config/options.ts";
 import { COMMIT, NATS_VERSION, streamingVersion } from "../config/version.ts";
@@ -11,15 +11,18 @@ import type { Logger } from "../log/logger.ts";
 import { rfc3339 } from "../monitor/json.ts";
 import { answerMonitor } from "../monitor/monitor.ts";
 import type { StreamingView } from "../monitor/streaming_pages.ts";
-import { NatsServer } from "../nats/nats_server.ts";
-import type { NatsTlsOptions } from "../nats/tls_entry.ts";
+import { NatsServer, type NatsServerOptions } from "../nats/nats_server.ts";
 import { type Listener, type Runtime, RuntimeError } from "../runtime/types.ts";
-import { MemoryStore } from "../store/memory/memory_store.ts";
-import type { Store } from "../store/types.ts";
+import { type RecoveredState, type ServerRecord, type Store, StoreError } from "../store/types.ts";
 import { StreamingCore } from "../streaming/core.ts";
+import type { CoreOptions } from "../streaming/world.ts";
 import { pingsSubject, publishWildcard, stanSubjects } from "../wire/stan_subjects.ts";
 import { Driver } from "./driver.ts";
+import { natsAuthOf, natsOptionsOf } from "./nats_options.ts";
+import { openStore } from "./open_store.ts";
+import { applyReload, ReloadError } from "./reload.ts";
 import { readTlsFiles, TlsFileError } from "./tls_files.ts";
+import { webSocketOptionsOf } from "./websocket_options.ts";
 
 const IO_BATCH_SIZE_DEFAULT = 1024;
 
@@ -35,7 +38,6 @@ export class ServerError extends Error {
 }
 
 export class StreamingServer {
-  readonly options: Options;
   readonly serverId: string;
   readonly nats: NatsServer;
   /** Undefined when only the core NATS server runs. */
@@ -47,59 +49,48 @@ export class StreamingServer {
   readonly #runtime: Runtime;
   readonly #log: Logger;
   readonly #driver: Driver | undefined;
+  /** Of the streaming core, which reads the payload limit from it. */
+  readonly #coreOptions: { -readonly [K in keyof CoreOptions]: CoreOptions[K] };
+  #options: Options;
   #state: ServerState = "starting";
   #monitor: Listener | undefined;
   readonly #startedMs: number;
 
   /** Builds everything; nothing is opened before `start`. Throws {@link ServerError} for TLS files that cannot be used. */
   constructor(options: Options, runtime: Runtime, log: Logger) {
-    this.options = options;
+    this.#options = options;
     this.#runtime = runtime;
     this.#log = log;
     const nuid = new Nuid((bytes) => runtime.random(bytes));
     this.serverId = nuid.next();
     this.#startedMs = runtime.clock.monotonicMs();
-    const { nats } = options;
-    this.nats = new NatsServer(runtime, {
-      host: options.host,
-      port: options.port === -1 ? 0 : options.port,
-      serverName: nats.serverName,
-      clientAdvertise: nats.clientAdvertise,
-      maxPayload: nats.maxPayload,
-      maxControlLine: nats.maxControlLine,
-      maxConnections: Math.min(nats.maxConnections, runtime.network.socketCountMax),
-      maxPendingBytes: nats.maxPendingBytes,
-      maxSubscriptions: nats.maxSubscriptions,
-      maxSubscriptionTokens: nats.maxSubscriptionTokens,
-      pingIntervalMs: nats.pingIntervalMs,
-      pingMax: nats.pingMax,
-      writeDeadlineMs: nats.writeDeadlineMs,
-      maxTracedMessageBytes: options.log.maxTracedMessageBytes,
-      disableShortFirstPing: nats.disableShortFirstPing,
-      version: NATS_VERSION,
-      gitCommit: COMMIT === "[not set]" ? "" : COMMIT,
-      auth: { ...options.auth, tlsMap: options.tls?.verifyAndMap ?? false },
-      tls: this.#readTls(),
-    }, log.core);
+    const { tls, webSocket } = this.#readPorts();
+    const { socketCountMax } = runtime.network;
+    this.nats = new NatsServer(
+      runtime,
+      natsOptionsOf(options, natsAuthOf(options), tls, socketCountMax, webSocket),
+      log.core,
+    );
 
+    const seed = new Uint8Array(4);
+    runtime.random(seed);
+    this.#coreOptions = {
+      heartbeatIntervalMs: options.heartbeat.intervalMs,
+      heartbeatTimeoutMs: options.heartbeat.timeoutMs,
+      heartbeatFailCount: options.heartbeat.failCount,
+      replaceDurable: options.replaceDurable,
+      maxPayload: options.nats.maxPayload,
+      testNegativeAckWaitMs: options.nats.testNegativeAckWaitMs,
+      seed: new DataView(seed.buffer).getInt32(0),
+    };
     const limits = resolveChannelLimits(options.limits);
-    this.store = new MemoryStore(limits);
+    this.store = openStore(options, limits, runtime, log.streaming);
     if (options.coreOnly) return;
 
     const server = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));
     const { router } = this.nats;
-    const seed = new Uint8Array(4);
-    runtime.random(seed);
     this.core = new StreamingCore({
-      core: {
-        heartbeatIntervalMs: options.heartbeat.intervalMs,
-        heartbeatTimeoutMs: options.heartbeat.timeoutMs,
-        heartbeatFailCount: options.heartbeat.failCount,
-        replaceDurable: options.replaceDurable,
-        maxPayload: nats.maxPayload,
-        testNegativeAckWaitMs: nats.testNegativeAckWaitMs,
-        seed: new DataView(seed.buffer).getInt32(0),
-      },
+      core: this.#coreOptions,
       world: {
         address: (subject) => router.destination(subject),
         release: (address) => router.release(address),
@@ -126,15 +117,24 @@ export class StreamingServer {
     this.nats.onTurn = () => this.#driver!.turn();
   }
 
-  #readTls(): NatsTlsOptions | undefined {
-    const { tls } = this.options;
-    if (tls === undefined) return undefined;
+  /** The parts of the options that stand in files. */
+  #readPorts(): Pick<NatsServerOptions, "tls" | "webSocket"> {
+    const { tls } = this.#options;
+    const { files } = this.#runtime;
     try {
-      return readTlsFiles(tls, this.#runtime.files);
+      return {
+        tls: tls === undefined ? undefined : readTlsFiles(tls, files),
+        webSocket: webSocketOptionsOf(this.#options, files),
+      };
     } catch (error) {
       if (!(error instanceof TlsFileError)) throw error;
       throw new ServerError("SERVER_START_FAILED", error.message, { cause: error });
     }
+  }
+
+  /** Those in force: a reload replaces them. */
+  get options(): Options {
+    return this.#options;
   }
 
   get state(): ServerState {
@@ -182,7 +182,7 @@ export class StreamingServer {
       if (this.core !== undefined) await this.#recover();
       await this.nats.listen();
     } catch (error) {
-      if (!(error instanceof RuntimeError)) throw error;
+      if (!(error instanceof RuntimeError || error instanceof StoreError)) throw error;
       this.#state = "failed";
       await this.#monitor?.close();
       await this.store.close();
@@ -220,7 +220,8 @@ export class StreamingServer {
     };
     const view = {
       streaming,
-      isReady: () => this.#state === "ready",
+      // A probe must not send clients to a server that lets nobody in.
+      isReady: () => this.#state === "ready" && !this.nats.isLameDuck,
       title: this.core === undefined ? `NATS ${NATS_VERSION}` : `Stanchion ${streamingVersion()}`,
     };
     const host = options.httpHost === "" ? options.host : options.httpHost;
@@ -239,14 +240,19 @@ export class StreamingServer {
   async #recover(): Promise<void> {
     const { options, store } = this;
     const log = this.#log.streaming;
-    const server = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));
+    const computed = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));
     log.info("Recovering the state...");
-    const state = await store.recover();
+    const state = await this.#recoverStore(computed);
+    const server = state?.server ?? computed;
     if (state === undefined) {
       log.info("No recovered state");
-      store.init(server);
+      store.init(computed);
+    } else {
+      log.info(`Recovered ${state.channels.length} channel(s)`);
     }
+    await store.flush();
     log.info(`Message store is ${store.name}`);
+    if (options.file.dir !== "") log.info(`Store location: ${options.file.dir}`);
     const limits = resolveChannelLimits(options.limits);
     const banner = limitsBanner({
       maxChannels: limits.maxChannels,
@@ -264,7 +270,60 @@ export class StreamingServer {
       log.debug(`Close subject:              ${server.close}`);
       log.debug(`Ping subject:               ${pingsSubject(server.discovery)}`);
     }
-    this.#driver!.start(server);
+    this.#driver!.start(server, state);
+  }
+
+  /** What the store has, with the subjects that its clients know; undefined: nothing. */
+  async #recoverStore(computed: ServerRecord): Promise<RecoveredState | undefined> {
+    const { options, store } = this;
+    let state: RecoveredState | undefined;
+    try {
+      state = await store.recover();
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== "STORE_NO_SERVER_INFO") throw error;
+      this.#log.streaming.warn(
+        "Server information was not recovered, however channels are present. Will initialize server and restart recovery!",
+      );
+      store.init(computed);
+      state = await store.recover();
+    }
+    if (state === undefined) return undefined;
+    const recovered = displayText(state.server.clusterId);
+    if (recovered !== options.clusterId) {
+      throw new StoreError(
+        "STORE_WRONG_CLUSTER",
+        `cluster ID "${options.clusterId}" does not match recovered value of "${recovered}"`,
+      );
+    }
+    if (state.server.subClose !== "") return state;
+    // Stores of very old servers (stores.md 1.6).
+    const server = { ...state.server, subClose: computed.subClose };
+    store.init(server);
+    return { ...state, server };
+  }
+
+  /**
+   * Puts those of `options` in force that can be changed while clients are served (operations.md 2.8); one that cannot, and
+   * nothing changes. Options of the streaming half keep their values, and a line of the log names them. Throws
+   * {@link ReloadError}.
+   */
+  reload(options: Options): void {
+    if (this.#state !== "ready") {
+      throw new ReloadError(`the server is ${this.#state}: options change while it is ready`);
+    }
+    const { nats } = this;
+    this.#options = applyReload({ runtime: this.#runtime, log: this.#log, nats, options: this.#options }, options);
+    this.#coreOptions.maxPayload = nats.options.maxPayload;
+  }
+
+  /**
+   * Ends the server so that its clients hardly notice (nats-server.md 3.12): nobody gets in any more, clients are told and
+   * then closed one by one. Streaming goes on until the last of them; before that one goes, what was accepted is finished
+   * and stored. Resolves when the server has stopped. `stop` cuts it short.
+   */
+  async lameDuck(): Promise<void> {
+    if (this.#state === "ready") await this.nats.enterLameDuck(() => this.#driver?.stop() ?? Promise.resolve());
+    await this.stop();
   }
 
   /** Stops gracefully: what was accepted is finished and answered, then ports and stores close. A second call waits, too. */
@@ -297,7 +356,8 @@ export class StreamingServer {
 }
 
 /** Passwords and tokens that stand in clear in the configuration. */
-function hasPlainPassword({ auth }: Options): boolean {
+function hasPlainPassword({ auth, websocket }: Options): boolean {
   const isPlain = (secret: string) => secret !== "" && !/^\$2[abxy]\$\d\d\$/.test(secret);
-  return isPlain(auth.token) || auth.users.some(({ password }) => isPlain(password));
+  return isPlain(auth.token) || auth.users.some(({ password }) => isPlain(password)) ||
+    isPlain(websocket?.password ?? "") || isPlain(websocket?.token ?? "");
 }

@@ -43,6 +43,7 @@ export function readTlsFiles(options: TlsOptions, files: Files): NatsTlsOptions 
     handshakeFirst: options.handshakeFirst,
     allowNonTls: options.allowNonTls,
     pinnedCerts: options.pinnedCerts,
+    connectionRateLimit: options.connectionRateLimit,
   });
 }
 

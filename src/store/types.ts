@@ -203,6 +203,7 @@ export type StoreErrorCode =
   | "STORE_DISK_FULL"
   | "STORE_IO"
   | "STORE_DAMAGED"
+  | "STORE_WRONG_CLUSTER"
   | "STORE_LOCKED"
   /** Channels, but no server record: `init` and a second `recover` put it right (stores.md 1.2). */
   | "STORE_NO_SERVER_INFO"

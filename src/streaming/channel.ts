@@ -43,8 +43,8 @@ export class Channel {
   touchedBy = 0;
   /** Serial of the turn group in which a message was stored. */
   storedBy = 0;
-  /** Wall clock milliseconds of the last stored message of this run. */
-  lastActivityMs = 0;
+  /** Monotonic milliseconds of the last stored message of this run: a clock that is set must not delete a channel (22.4). */
+  lastActivityMs = -Infinity;
   readonly inactivityTimer: OwnedTimer<Channel> | undefined;
   readonly ageTimer: OwnedTimer<Channel> | undefined;
   deleted = false;

@@ -19,6 +19,10 @@ export class Client extends TimerNode {
   /** Serial of the one before, which a ping made the server repeat: its answer counts as well; 0 = none. */
   heartbeatBefore = 0;
   closed = false;
+  /** Monotonic milliseconds of the connect. */
+  sinceMs = -Infinity;
+  /** It took its client ID over from a registration that did not answer. */
+  isReplacement = false;
   readonly #due: (client: Client) => void;
 
   constructor(record: ClientRecord, heartbeatAddress: Address, due: (client: Client) => void) {

@@ -28,6 +28,10 @@ export class TurnGroup {
   readonly starts: StanSubscription[] = [];
   /** Incarnation per entry of `starts`: one that ended meanwhile must not start its successor before its response. */
   readonly startIncarnations: number[] = [];
+  /** Place of its response in `held` per entry of `starts`; -1 = nobody waits for one. */
+  readonly startAnswers: number[] = [];
+  /** Per entry of `starts`: it was resumed, so what it was before is safe already. */
+  readonly startResumed: boolean[] = [];
   storeTouched = false;
 
   get empty(): boolean {
@@ -40,6 +44,8 @@ export class TurnGroup {
     this.held.clear();
     this.starts.length = 0;
     this.startIncarnations.length = 0;
+    this.startAnswers.length = 0;
+    this.startResumed.length = 0;
     this.storeTouched = false;
   }
 }
@@ -77,6 +83,14 @@ export interface CoreCounters {
   delivered: number;
   redelivered: number;
   acked: number;
+  /** Connect requests on the discover subject of another cluster ID. */
+  otherClusterConnects: number;
+  /** Answers and deliveries that reached nobody. */
+  unheard: number;
+  /** Connects refused because the holder of their client ID lives. */
+  duplicateClients: number;
+  /** Registrations that made room for a newer one of their client ID because they did not answer. */
+  replacedClients: number;
 }
 
 export class CoreContext {
@@ -98,6 +112,10 @@ export class CoreContext {
     delivered: 0,
     redelivered: 0,
     acked: 0,
+    otherClusterConnects: 0,
+    unheard: 0,
+    duplicateClients: 0,
+    replacedClients: 0,
   };
   /** Where lookups put what they find. */
   readonly view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };

@@ -10,7 +10,18 @@
  * Ten slow publishers cost one sync, not ten; a lone publish waits for nobody.
  */
 import { bytesOf, byteString, displayText } from "../base/bytes.ts";
-import { type ServerRecord, type Store, STORE_ERROR_TEXT, StoreError, type StoreLimits } from "../store/types.ts";
+import { varintEnd } from "../base/varint.ts";
+import {
+  type ChannelStore,
+  type ClientRecord,
+  type RecoveredState,
+  type ServerRecord,
+  type Store,
+  STORE_ERROR_TEXT,
+  StoreError,
+  type StoreLimits,
+} from "../store/types.ts";
+import { decodeConnectRequest, encodeSubscriptionResponse } from "../wire/stan_control.ts";
 import { rejectingCaseText, stanErrorBytes } from "../wire/stan_errors.ts";
 import {
   AckView,
@@ -25,10 +36,13 @@ import {
 } from "../wire/stan_hot.ts";
 import { isChannelNameValid } from "../wire/stan_subjects.ts";
 import { Channel, type ChannelTable } from "./channel.ts";
-import type { ClientRegistry } from "./client.ts";
+import type { Client, ClientRegistry } from "./client.ts";
 import { CoreContext, type CoreCounters, type Effects, type TurnGroup } from "./context.ts";
 import { Delivery } from "./delivery.ts";
+import { Diagnosis } from "./diagnosis.ts";
+import { Recovery, type RecoveryHost } from "./recovery.ts";
 import { Sessions } from "./sessions.ts";
+import type { SendList } from "./send_list.ts";
 import { type ChannelSource, Subscribing } from "./subscribing.ts";
 import type { StanSubscription } from "./subscription.ts";
 import type { Address, CoreOptions, Journal, World } from "./world.ts";
@@ -36,11 +50,14 @@ import type { Address, CoreOptions, Journal, World } from "./world.ts";
 /** Bytes that a redelivery adds to a message: flag and count. Reserved when a message is accepted (D2). */
 const REDELIVERY_TAIL_MAX_BYTES = 8;
 
-export class StreamingCore implements ChannelSource {
+export class StreamingCore implements ChannelSource, RecoveryHost {
   readonly #context: CoreContext;
   readonly #delivery: Delivery;
   readonly #sessions: Sessions;
   readonly #subscribing: Subscribing;
+  readonly #diagnosis: Diagnosis;
+  readonly #recovery: Recovery;
+  #discovery: string;
   readonly #publish = new PubMsgView();
   readonly #ack = new AckView();
 
@@ -56,11 +73,15 @@ export class StreamingCore implements ChannelSource {
     this.#context = new CoreContext(options);
     this.#delivery = new Delivery(this.#context);
     this.#subscribing = new Subscribing(this.#context, this.#delivery, this);
+    this.#diagnosis = new Diagnosis(this.#context);
+    this.#discovery = options.server.discovery;
     this.#sessions = new Sessions(
       this.#context,
       options.server,
+      this.#diagnosis,
       (client) => this.#subscribing.endAll(client),
     );
+    this.#recovery = new Recovery(this.#context, this.#delivery, this.#subscribing, this);
   }
 
   // Views for the monitor and for tests --------------------------------------------------------------------------------
@@ -142,9 +163,93 @@ export class StreamingCore implements ChannelSource {
     }
   }
 
+  /**
+   * Not all stores of `group` could be flushed. Publishers and new subscribers of the turn get `error`; messages that are
+   * safe all the same become visible: an error promises nothing, and a publisher that repeats is served twice, not never.
+   */
+  groupFailed(group: TurnGroup, error: string): void {
+    const { held } = group;
+    const text = bytesOf(error);
+    for (let i = 0; i < held.count; i++) if (held.isInArena(i)) this.#failAck(held, i, text);
+    for (let i = 0; i < group.starts.length; i++) {
+      const answer = group.startAnswers[i]!;
+      if (answer >= 0) {
+        const bytes = encodeSubscriptionResponse({ error });
+        held.buffers[answer] = bytes;
+        held.starts[answer] = 0;
+        held.ends[answer] = bytes.length;
+      }
+      this.#subscribing.abandon(group.starts[i]!, group.startIncarnations[i]!, group.startResumed[i]!);
+    }
+    group.starts.length = 0;
+    for (let i = 0; i < group.channels.length; i++) {
+      // What was taken back is behind the store's last sequence.
+      group.lastSequences[i] = Math.min(group.lastSequences[i]!, group.channels[i]!.messages.lastSequence);
+    }
+    this.groupDone(group);
+  }
+
+  /** Turns an acknowledgement that was held into a refusal. */
+  #failAck(held: SendList, i: number, error: Uint8Array): void {
+    const source = held.buffers[i]!;
+    const end = held.ends[i]!;
+    // | 0x0a | length | guid |
+    const guidStart = varintEnd(source, held.starts[i]! + 1, end);
+    const bytes = new Uint8Array(pubAckSize(end - guidStart, error.length));
+    held.ends[i] = encodePubAckError(bytes, 0, source, guidStart, end, error);
+    held.buffers[i] = bytes;
+    held.starts[i] = 0;
+    this.#context.counters.refused++;
+    this.#context.counters.published--;
+  }
+
   /** The effects were carried out; their buffers are used again. */
   effectsDone(): void {
     this.#context.effectsDone();
+  }
+
+  // Recovery -----------------------------------------------------------------------------------------------------------
+
+  /** Takes over what the store recovered (23). Before anything else; `begin` follows when clients can be served. */
+  restore(state: RecoveredState): void {
+    this.#sessions.serve(state.server);
+    this.#discovery = state.server.discovery;
+    this.#recovery.restore(state);
+  }
+
+  /** Clients are served: what was recovered goes on. */
+  begin(): void {
+    this.#recovery.begin();
+    this.#context.again = true;
+  }
+
+  restoreClient(record: ClientRecord): Client {
+    return this.#sessions.restore(record);
+  }
+
+  adoptChannel(store: ChannelStore): Channel {
+    const context = this.#context;
+    const channel = new Channel(store, context.limits.forChannel(store.name), {
+      inactive: (idle) => this.#inactive(idle),
+      aged: (old) => this.#aged(old),
+    });
+    // Stamps go on from the last one, also if the clock was set back meanwhile (stores.md trap 14).
+    channel.messages.stampOf(channel.messages.lastSequence, channel);
+    this.#watchStore(channel);
+    context.channels.add(channel);
+    if (channel.ageTimer !== undefined) context.wheel.arm(channel.ageTimer, context.nowMs);
+    this.checkInactivity(channel);
+    return channel;
+  }
+
+  #watchStore(channel: Channel): void {
+    const context = this.#context;
+    channel.messages.onReadable = () => {
+      this.#delivery.markChannelReady(channel);
+      context.again = true;
+      context.world.wake();
+    };
+    channel.messages.onLimitReached = () => this.#limitReached(channel);
   }
 
   // Events -------------------------------------------------------------------------------------------------------------
@@ -224,7 +329,7 @@ export class StreamingCore implements ChannelSource {
     const context = this.#context;
     channel.storedBy = context.group.serial;
     context.touch(channel);
-    channel.lastActivityMs = context.wallMs;
+    channel.lastActivityMs = context.nowMs;
     if (channel.ageTimer !== undefined && !channel.ageTimer.armed) {
       context.wheel.arm(channel.ageTimer, context.nowMs + channel.limits.maxAgeMs);
     }
@@ -278,6 +383,7 @@ export class StreamingCore implements ChannelSource {
           `subject=${displayText(subscription.channel.name)}, seq=${ack.sequence}`,
       );
     }
+    subscription.everAcked = true;
     this.#delivery.ack(subscription, ack.sequence, true);
   }
 
@@ -315,6 +421,18 @@ export class StreamingCore implements ChannelSource {
     this.#sessions.requestUnanswerable(serial);
   }
 
+  /** A connect request went to `subject`, the discover subject of another cluster ID. It is for others to answer. */
+  strayConnect(subject: string, buffer: Uint8Array, start: number, end: number): void {
+    const request = decodeConnectRequest(buffer, start, end);
+    if (request === undefined || request.heartbeatInbox === "") return;
+    this.#diagnosis.otherCluster(subject, this.#discovery, request.clientId);
+  }
+
+  /** What was sent to `address` reached nobody. */
+  unheard(address: Address): void {
+    this.#diagnosis.unheard(address);
+  }
+
   /** A receiver that was congested has caught up. */
   drained(): void {
     this.#delivery.drained();
@@ -341,12 +459,7 @@ export class StreamingCore implements ChannelSource {
         inactive: (idle) => this.#inactive(idle),
         aged: (old) => this.#aged(old),
       });
-      channel.messages.onReadable = () => {
-        this.#delivery.markChannelReady(channel);
-        context.again = true;
-        context.world.wake();
-      };
-      channel.messages.onLimitReached = () => this.#limitReached(channel);
+      this.#watchStore(channel);
       context.channels.add(channel);
       context.group.storeTouched = true;
       context.journal.info(`Channel "${displayText(text)}" has been created`);
@@ -391,8 +504,8 @@ export class StreamingCore implements ChannelSource {
   #inactive(channel: Channel): void {
     const context = this.#context;
     if (channel.deleted || channel.hasActiveSubscription) return;
-    const restMs = channel.lastActivityMs + channel.limits.maxInactivityMs - context.wallMs;
-    if (channel.lastActivityMs > 0 && restMs > 0) {
+    const restMs = channel.lastActivityMs + channel.limits.maxInactivityMs - context.nowMs;
+    if (restMs > 0) {
       context.wheel.arm(channel.inactivityTimer!, context.nowMs + restMs);
       return;
     }

@@ -153,6 +153,7 @@ export class Delivery {
     if (group.newOnHold) return;
     let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
     const granted = budget;
+    let refusals = 0;
     while (group.stalledCount < group.members.length) {
       const sequence = this.#next(channel, group.lastSent + 1);
       if (this.#skippedTo > group.lastSent) group.lastSent = this.#skippedTo;
@@ -163,7 +164,14 @@ export class Delivery {
         return;
       }
       budget -= this.#context.view.end - this.#context.view.start + 64;
-      if (!this.#sendToGroup(group, sequence, false, false)) break;
+      if (this.#sendToGroup(group, sequence, false, false)) {
+        refusals = 0;
+        continue;
+      }
+      // A member that was dealt more than it may hold is full without being flagged, and one without heartbeats may have
+      // room while the flagged one stands first. Reference 0.25.6 stops here until the next publish or ack; the message
+      // would wait although somebody can take it. One refusal each is enough: the refused one moved to the end.
+      if (!this.#pickedIsFull || ++refusals >= group.members.length) break;
     }
     this.#bytesLeft -= granted - budget;
   }
@@ -234,6 +242,7 @@ export class Delivery {
   #sendToGroup(group: QueueGroup, sequence: number, redelivery: boolean, force: boolean): boolean {
     let picked = group.pick();
     if (picked === undefined) return false;
+    this.#pickedIsFull = false;
     const { world } = this.#context;
     if (world.isCongested(picked.address!)) {
       // A frozen member must not hold up the others.
@@ -246,13 +255,18 @@ export class Delivery {
     const wasStalled = picked.stalled;
     const result = this.#send(picked, sequence, redelivery, force);
     if (!force && !wasStalled && picked.stalled) group.stalledCount++;
-    if ((result & SENT) === 0) return false;
+    if ((result & SENT) === 0) {
+      this.#pickedIsFull = picked.stalled && picked.initialized;
+      return false;
+    }
     if (!redelivery && picked.lastSent > group.lastSent) group.lastSent = picked.lastSent;
     this.#lastPicked = picked;
     return true;
   }
 
   #lastPicked: StanSubscription | undefined;
+  /** The last pick was refused because it holds as many messages as it may. */
+  #pickedIsFull = false;
 
   // Acknowledgements ---------------------------------------------------------------------------------------------------
 
@@ -297,13 +311,14 @@ export class Delivery {
   // Redelivery ---------------------------------------------------------------------------------------------------------
 
   /** 17.1: the redelivery timer of `subscription` fired. */
-  expire(subscription: StanSubscription, startUp = false): void {
+  expire(subscription: StanSubscription): void {
     const context = this.#context;
     const { wheel, nowMs } = context;
     if (!subscription.online || subscription.channel.deleted) return;
-    const pending = subscription.pending;
+    const { pending, startingUp } = subscription;
     if (pending.count === 0) {
       pending.shrink();
+      if (startingUp) this.#startUpDone(subscription);
       return;
     }
     if (!subscription.initialized || subscription.resumeLeft !== undefined) {
@@ -320,8 +335,10 @@ export class Delivery {
       return;
     }
     const limit = nowMs + REDELIVERY_SLACK_MS;
-    if (pending.earliestExpiryMs() > limit) {
-      wheel.arm(subscription, pending.earliestExpiryMs());
+    const earliestMs = pending.earliestExpiryMs();
+    // Nothing is due and nothing has disappeared: no need to sort. What limits removed is dropped in any pass (step 6).
+    if (earliestMs > limit && !pending.hasBelow(subscription.channel.messages.firstSequence)) {
+      wheel.arm(subscription, earliestMs);
       return;
     }
     let fixedExpiries = false;
@@ -330,29 +347,40 @@ export class Delivery {
     for (const sequence of pending.sorted()) {
       const expiry = pending.get(sequence);
       if (expiry === -1) continue;
+      if (expiry === 0) {
+        if (this.#setExpiryFromStamp(subscription, sequence)) fixedExpiries = true;
+        else this.#dropGone(subscription, sequence);
+        continue;
+      }
+      if (fixedExpiries) continue;
+      if (expiry > limit) {
+        // 17.1 step 6: one that is gone frees its place although it is not due. It is not read for that.
+        if (sequence >= subscription.channel.messages.firstSequence) break;
+        this.#dropGone(subscription, sequence);
+        continue;
+      }
       const found = subscription.channel.messages.lookup(sequence, context.view);
       if (found === LOOKUP_NONE) {
         this.#dropGone(subscription, sequence);
         continue;
       }
-      if (found === LOOKUP_LATER || found === LOOKUP_FAILED) {
+      if (found === LOOKUP_LATER) {
+        // It is being read. The ones behind it wait, too: redeliveries keep their order.
+        retryMs = nowMs + 1;
+        break;
+      }
+      if (found === LOOKUP_FAILED) {
         retryMs = nowMs + CONGESTED_RETRY_MS;
         continue;
       }
-      if (expiry === 0) {
-        pending.set(sequence, this.#expiryFromStamp(subscription));
-        fixedExpiries = true;
-        continue;
-      }
-      if (fixedExpiries) continue;
-      if (expiry > limit) break;
       if (passLeft-- === 0) {
         retryMs = nowMs + 1;
         break;
       }
-      if (!this.#redeliver(subscription, sequence, startUp)) break;
+      if (!this.#redeliver(subscription, sequence, startingUp)) break;
     }
-    if (fixedExpiries) return this.expire(subscription, startUp);
+    if (fixedExpiries) return this.expire(subscription);
+    if (startingUp && retryMs === 0) this.#startUpDone(subscription);
     if (pending.count === 0) {
       wheel.disarm(subscription);
       pending.shrink();
@@ -361,6 +389,25 @@ export class Delivery {
     // 17.1 step 8. What is overdue still (inherited, or refused by its receiver) must not keep the others from their time.
     const next = Math.min(pending.earliestExpiryMs(limit), nowMs + subscription.ackWaitMs);
     wheel.arm(subscription, retryMs > 0 ? retryMs : next);
+  }
+
+  /** 23.5: pending messages of a recovered subscription that are due go to it again, then new ones may flow. */
+  beginStartUp(subscription: StanSubscription): void {
+    subscription.startingUp = true;
+    this.expire(subscription);
+  }
+
+  #startUpDone(subscription: StanSubscription): void {
+    subscription.startingUp = false;
+    subscription.newOnHold = false;
+    const { group } = subscription;
+    if (group !== undefined) {
+      if (group.members.some((member) => member.startingUp)) return;
+      group.newOnHold = false;
+      // 23.6: the next redelivery counts from 1 again.
+      group.redeliveryCounts = undefined;
+    }
+    this.markReady(subscription);
   }
 
   /** Nobody who could take its redeliveries reads fast enough: its own receiver, or all of its group. */
@@ -387,11 +434,13 @@ export class Delivery {
     return true;
   }
 
-  /** Expiry of a recovered message: its stamp plus ack wait, on the monotonic clock. */
-  #expiryFromStamp(subscription: StanSubscription): number {
+  /** Expiry of a recovered message: its stamp plus ack wait, on the monotonic clock. False: the message is gone. */
+  #setExpiryFromStamp(subscription: StanSubscription, sequence: number): boolean {
     const { view, wallMs, nowMs } = this.#context;
+    if (!subscription.channel.messages.stampOf(sequence, view)) return false;
     const storedMs = (view.stampHigh * 4_294_967_296 + view.stampLow) / 1e6;
-    return Math.max(1, nowMs + (storedMs - wallMs) + subscription.ackWaitMs);
+    subscription.pending.set(sequence, Math.max(1, nowMs + (storedMs - wallMs) + subscription.ackWaitMs));
+    return true;
   }
 
   /**

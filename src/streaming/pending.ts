@@ -113,6 +113,16 @@ export class PendingTable {
     return earliest;
   }
 
+  /** True when something lower than `sequence` is pending. */
+  hasBelow(sequence: number): boolean {
+    const slots = this.#slots;
+    for (let at = 0; at <= this.#mask; at++) {
+      const found = slots[at * 2]!;
+      if (found !== 0 && found < sequence) return true;
+    }
+    return false;
+  }
+
   /** Gives memory of a past burst back. */
   shrink(): void {
     if (this.count > 0) return;

@@ -19,6 +19,8 @@ export class SendList {
   /** Write at `arenaLength` after `reserve`, then add. */
   arena: Uint8Array = new Uint8Array(0);
   arenaLength = 0;
+  /** Every arena of the entries that are in the list. */
+  readonly #arenas: Uint8Array[] = [];
 
   /** Adds `buffer[start, end)`. */
   add(address: Address, buffer: Uint8Array, start: number, end: number, redeliveryCount: number): void {
@@ -39,7 +41,13 @@ export class SendList {
   reserve(size: number): void {
     if (this.arenaLength + size <= this.arena.length) return;
     this.arena = new Uint8Array(Math.max(ARENA_FIRST_BYTES, this.arena.length * 2, size));
+    this.#arenas.push(this.arena);
     this.arenaLength = 0;
+  }
+
+  /** True when entry `i` was encoded into an arena of this list. */
+  isInArena(i: number): boolean {
+    return this.#arenas.includes(this.buffers[i]!);
   }
 
   clear(): void {
@@ -50,7 +58,9 @@ export class SendList {
       this.ends = [];
       this.redeliveries = [];
       this.arena = new Uint8Array(0);
+      this.#arenas.length = 0;
     }
+    if (this.#arenas.length > 1) this.#arenas.splice(0, this.#arenas.length - 1);
     this.count = 0;
     this.arenaLength = 0;
   }

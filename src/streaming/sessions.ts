@@ -14,6 +14,7 @@ import { STAN_ERROR } from "../wire/stan_errors.ts";
 import { isClientIdValid, pingsSubject } from "../wire/stan_subjects.ts";
 import { Client } from "./client.ts";
 import type { CoreContext } from "./context.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import { type Address, DUPLICATE_PROBE_MS } from "./world.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -38,16 +39,28 @@ class DuplicateProbe extends TimerNode {
 
 export class Sessions {
   readonly #context: CoreContext;
-  readonly #server: ServerRecord;
+  #server: ServerRecord;
+  readonly #diagnosis: Diagnosis;
   readonly #endSubscriptions: (client: Client) => void;
   readonly #requests = new Map<number, Client | DuplicateProbe>();
   readonly #probes = new Map<string, DuplicateProbe>();
 
   /** `endSubscriptions` ends every subscription of a registration that is gone already. */
-  constructor(context: CoreContext, server: ServerRecord, endSubscriptions: (client: Client) => void) {
+  constructor(
+    context: CoreContext,
+    server: ServerRecord,
+    diagnosis: Diagnosis,
+    endSubscriptions: (client: Client) => void,
+  ) {
     this.#context = context;
     this.#server = server;
+    this.#diagnosis = diagnosis;
     this.#endSubscriptions = endSubscriptions;
+  }
+
+  /** The subjects that clients are told: recovered ones beat computed ones (23.2). */
+  serve(server: ServerRecord): void {
+    this.#server = server;
   }
 
   // Connect ------------------------------------------------------------------------------------------------------------
@@ -60,11 +73,9 @@ export class Sessions {
     }
     if (!isClientIdValid(request.clientId)) return this.#refuse(reply, STAN_ERROR.INVALID_CLIENT_ID, "?");
     // First: a connect must not slip in between a probe and its outcome, also when the old registration just ended.
-    if (this.#probes.has(request.clientId)) {
-      return this.#refuse(reply, STAN_ERROR.CLIENT_ID_REGISTERED, request.clientId);
-    }
+    if (this.#probes.has(request.clientId)) return this.#refuseDuplicate(request, reply);
     const existing = this.#context.clients.byId.get(request.clientId);
-    if (existing === undefined) return this.#register(request, reply);
+    if (existing === undefined) return this.#register(request, reply, false);
     // 7.6: ask the old one; meanwhile every other connect goes on.
     const serial = this.#context.nextRequestSerial();
     const probe = new DuplicateProbe(request, reply, serial, (silent) => this.#replace(silent));
@@ -74,7 +85,7 @@ export class Sessions {
     this.#context.effects.requests.push({ address: existing.heartbeatAddress, serial });
   }
 
-  #register(request: ConnectRequest, reply: Address | undefined): void {
+  #register(request: ConnectRequest, reply: Address | undefined, isReplacement: boolean): void {
     const context = this.#context;
     const record: ClientRecord = {
       id: request.clientId,
@@ -92,6 +103,8 @@ export class Sessions {
     }
     context.group.storeTouched = true;
     const client = this.restore(record);
+    client.sinceMs = context.nowMs;
+    client.isReplacement = isReplacement;
     context.wheel.arm(client, context.nowMs + context.options.heartbeatIntervalMs);
     if (context.journal.debugEnabled) {
       context.journal.debug(`[Client:${record.id}] Connected (Inbox=${record.heartbeatInbox})`);
@@ -135,8 +148,11 @@ export class Sessions {
   #replace(probe: DuplicateProbe): void {
     this.#endProbe(probe);
     const old = this.#context.clients.byId.get(probe.request.clientId);
-    if (old !== undefined) this.closeClient(old);
-    this.#register(probe.request, probe.reply);
+    if (old !== undefined) {
+      this.closeClient(old);
+      this.#diagnosis.replaced(old);
+    }
+    this.#register(probe.request, probe.reply, old !== undefined);
   }
 
   #endProbe(probe: DuplicateProbe): void {
@@ -153,6 +169,11 @@ export class Sessions {
     if (reply !== undefined) this.#context.now.addBytes(reply, encodeConnectResponse({ error }));
   }
 
+  #refuseDuplicate(request: ConnectRequest, reply: Address | undefined): void {
+    this.#diagnosis.contested(request.clientId, request.heartbeatInbox);
+    this.#refuse(reply, STAN_ERROR.CLIENT_ID_REGISTERED, request.clientId);
+  }
+
   // Answers to heartbeats and probes -----------------------------------------------------------------------------------
 
   /** The request was answered. Late answers, to a request that was given up, are ignored. */
@@ -161,7 +182,7 @@ export class Sessions {
     if (waiting === undefined) return;
     if (waiting instanceof DuplicateProbe) {
       this.#endProbe(waiting);
-      this.#refuse(waiting.reply, STAN_ERROR.CLIENT_ID_REGISTERED, waiting.request.clientId);
+      this.#refuseDuplicate(waiting.request, waiting.reply);
       return;
     }
     this.#endHeartbeat(waiting);

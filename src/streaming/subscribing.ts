@@ -241,6 +241,8 @@ export class Subscribing {
     }
     context.group.starts.push(subscription);
     context.group.startIncarnations.push(subscription.incarnation);
+    context.group.startAnswers.push(reply === undefined ? -1 : context.group.held.count - 1);
+    context.group.startResumed.push(resumed);
     if (context.journal.debugEnabled) this.#logStart(subscription, request, resumed);
   }
 
@@ -249,6 +251,7 @@ export class Subscribing {
     const { channel, record } = subscription;
     subscription.client = client;
     subscription.initialized = false;
+    subscription.everAcked = false;
     subscription.address = this.#context.world.address(record.inbox);
     client.subscriptions.add(subscription);
     channel.byAckInbox.set(record.ackInbox, subscription);
@@ -261,6 +264,12 @@ export class Subscribing {
     subscription.initialized = true;
     if (subscription.newOnHold) this.#delivery.beginResume(subscription);
     else this.#delivery.markReady(subscription);
+  }
+
+  /** It could not be made safe: its client is told so, and it is as if it had not been asked for. */
+  abandon(subscription: StanSubscription, incarnation: number, resumed: boolean): void {
+    if (!subscription.online || subscription.initialized || subscription.incarnation !== incarnation) return;
+    this.end(subscription, resumed ? "close" : "unsubscribe");
   }
 
   #newAckInbox(): string {

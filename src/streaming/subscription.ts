@@ -30,10 +30,14 @@ export class StanSubscription extends TimerNode {
   initialized = false;
   /** The request of this life named a durable: a member that came by the literal name of a durable group did not (D15). */
   asksDurable: boolean;
+  /** Recovered, and not all of what it had pending was looked at yet (23.5). */
+  startingUp = false;
   /** Its client misses heartbeats. */
   failedHeartbeat = false;
   /** Ended for good, or this object was replaced. Everything that still refers to it must leave it alone. */
   closed = false;
+  /** Its client has acknowledged something at this inbox: it listens there, or did. */
+  everAcked = false;
   /** In the list of what is pumped in the next turn. */
   inReady = false;
   /**

@@ -92,7 +92,8 @@ const OPERATION_ERR = 10;
 const OPERATION_NAMES = ["", "PING", "PONG", "+OK", "CONNECT", "INFO", "PUB", "HPUB", "SUB", "UNSUB", "-ERR"];
 
 export class NatsParser {
-  readonly limits: ParserLimits;
+  /** Replaced by {@link adoptLimits} only. */
+  limits: ParserLimits;
   /** Set by CONNECT: without it a HPUB is refused at its control line (3.5). */
   headersAllowed = false;
   readonly #operations: NatsOperations;
@@ -134,6 +135,8 @@ export class NatsParser {
   /** Total bytes of the unfinished item, 0 while its control line is not complete. */
   #needed = 0;
   #closed = false;
+  /** Limits that hold from the next item on; null when they do already. */
+  #nextLimits: ParserLimits | null = null;
 
   constructor(operations: NatsOperations, limits: ParserLimits) {
     this.#operations = operations;
@@ -151,6 +154,21 @@ export class NatsParser {
     this.#pending = EMPTY;
     this.#pendingLength = 0;
     this.#line = EMPTY;
+    this.#lineLength = 0;
+  }
+
+  /**
+   * Other limits hold from the next item on. A message whose control line was accepted is completed under the old ones, as
+   * in the reference: its sender had no way to know.
+   */
+  adoptLimits(limits: ParserLimits): void {
+    if (this.#needed > 0) {
+      this.#nextLimits = limits;
+      return;
+    }
+    this.#nextLimits = null;
+    this.limits = limits;
+    // The remembered line was accepted under the old limits.
     this.#lineLength = 0;
   }
 
@@ -196,6 +214,7 @@ export class NatsParser {
       if (this.#closed) return -1;
       if (used === length) {
         this.#pendingLength = 0;
+        if (this.#nextLimits !== null) this.adoptLimits(this.#nextLimits);
         if (this.#pending.length > PENDING_KEEP_BYTES) this.#pending = EMPTY;
       }
     }

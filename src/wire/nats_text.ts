@@ -22,6 +22,7 @@ export const NATS_ERROR = Object.freeze({
   clientProtocol: "invalid client protocol",
   noRespondersHeaders: "no responders requires headers support",
   staleConnection: "Stale Connection",
+  throttled: "Connection throttling is active. Please try again later.",
   invalidSubject: "Invalid Subject",
   invalidPublishSubject: "Invalid Publish Subject",
   maxSubscriptions: "maximum subscriptions exceeded",
@@ -98,6 +99,11 @@ export function subscriptionViolation(subject: string): string {
 
 export function subscriptionQueueViolation(subject: string, queue: string): string {
   return `Permissions Violation for Subscription to ${quoted(subject)} using queue ${quoted(queue)}`;
+}
+
+/** The server takes a subscription back. */
+export function subscriptionRemoval(subject: string, sid: string): string {
+  return `Permissions Violation for Subscription to ${quoted(subject)} (sid ${quoted(sid)})`;
 }
 
 export function tooManyTokensViolation(subject: string): string {

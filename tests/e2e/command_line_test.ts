@@ -198,17 +198,6 @@ for (const target of TARGETS) {
       await closed;
     });
 
-    it("4.1: SIGHUP and SIGUSR2 change nothing and say so", { timeout }, async () => {
-      const server = await startServerProcess(target);
-      server.process.signal("SIGHUP");
-      await server.process.untilSaid("Reload is not available");
-      server.process.signal("SIGUSR2");
-      await server.process.untilSaid("Lame duck mode is not available");
-      const nc = await connect({ servers: `127.0.0.1:${server.port}` });
-      await nc.close();
-      assert.equal(await server.stop(), 143);
-    });
-
     it("3.5, 4.1, 4.3: log file, SIGUSR1 and pid file", { timeout }, async () => {
       using folder = new TestFolder();
       const [log, pid, moved] = [folder.file("server.log"), folder.file("server.pid"), folder.file("moved.log")];

@@ -21,9 +21,14 @@ function permissionsOf(permissions: Permissions | undefined): object {
 /** Lines of a configuration file; its language takes JSON for values. */
 export function authConfig(auth: AuthOptions): string[] {
   const entries = [
-    ...auth.users.map(({ user, password, permissions, account }) => ({
+    ...auth.users.map(({ user, password, permissions, account, allowedConnectionTypes }) => ({
       account,
-      entry: { user, password, ...permissionsOf(permissions) },
+      entry: {
+        user,
+        password,
+        ...(allowedConnectionTypes === undefined ? {} : { allowed_connection_types: allowedConnectionTypes }),
+        ...permissionsOf(permissions),
+      },
     })),
     ...auth.nkeys.map(({ nkey, permissions, account }) => ({
       account,

@@ -14,7 +14,8 @@ export type RequestKind = "connect" | "close" | "ping" | "publish" | "subscribe"
 
 /** Where things leave to. */
 export interface Outlet {
-  send(subject: string, payload: Uint8Array): void;
+  /** Sends; 0 says that nobody listens there. */
+  send(subject: string, payload: Uint8Array): number | void;
   /** Sends an empty request; returns how many receivers it reached. */
   request(subject: string, serial: number): number;
   /** Called before the core learns that nobody listened. */
@@ -211,7 +212,8 @@ export class CoreDriver {
         const payload = new Uint8Array(length + tailLength);
         payload.set(list.buffers[i]!.subarray(start, start + length));
         payload.set(tail.subarray(0, tailLength), length);
-        this.#outlet.send(list.addresses[i]!.subject, payload);
+        const address = list.addresses[i]!;
+        if (this.#outlet.send(address.subject, payload) === 0) core.unheard(address);
       }
     }
     for (const listener of effects.unlisten) this.#listeners.delete((listener as Listener).inbox);

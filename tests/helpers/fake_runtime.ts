@@ -110,9 +110,12 @@ export class FakeSocket implements Socket {
 class FakeNetwork implements Network {
   readonly socketCountMax = 65_536;
   accept: AcceptSocket | undefined;
+  /** Of all listeners, in the order they were opened. */
+  readonly accepts: AcceptSocket[] = [];
 
   listen(options: { host: string; port: number }, accept: AcceptSocket): Promise<Listener> {
     this.accept = accept;
+    this.accepts.push(accept);
     return Promise.resolve({
       host: options.host,
       port: options.port === 0 ? 4222 : options.port,

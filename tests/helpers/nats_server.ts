@@ -14,6 +14,7 @@ import type { LogView } from "../../src/log/types.ts";
 import { NatsServer, type NatsServerOptions } from "../../src/nats/nats_server.ts";
 import { pickRuntime } from "../../src/runtime/pick.ts";
 import type { Runtime } from "../../src/runtime/types.ts";
+import type { WebSocketListenerOptions } from "../../src/nats/websocket/websocket_listener.ts";
 import { authConfig } from "./auth_config.ts";
 import { Waiter } from "./sockets.ts";
 
@@ -41,6 +42,8 @@ export const NATS_DEFAULTS: NatsServerOptions = Object.freeze({
   maxTracedMessageBytes: 0,
   // A PING in the middle of an expected answer is of no use to tests of anything but PINGs.
   disableShortFirstPing: true,
+  lameDuckDurationMs: 120_000,
+  lameDuckGraceMs: 10_000,
   version: "2.9.24",
   gitCommit: "",
 });
@@ -75,6 +78,8 @@ export class RecordedLog extends Waiter implements LogView {
 /** A server under test. */
 export interface TestServer {
   readonly port: number;
+  /** 0 without a WebSocket port. */
+  readonly webSocketPort: number;
   readonly log: RecordedLog;
   /** Undefined when the reference runs. */
   readonly nats: NatsServer | undefined;
@@ -96,7 +101,7 @@ export async function startNats(options: Partial<NatsServerOptions> = {}): Promi
   const log = new RecordedLog();
   const nats = createNats(await pickRuntime(), options, log);
   await nats.listen();
-  return { port: nats.port, log, nats, close: () => nats.close() };
+  return { port: nats.port, webSocketPort: nats.webSocketPort, log, nats, close: () => nats.close() };
 }
 
 /** Runs `work` with a server and closes it afterwards. */
@@ -114,7 +119,37 @@ export async function withNats(
   }
 }
 
-function oracleConfig(options: Partial<NatsServerOptions>): string {
+/** The block of the WebSocket port; certificates go into files of `folder`. */
+function webSocketConfig(options: WebSocketListenerOptions, folder: string): string[] {
+  const { tls, auth } = options;
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return JSON.stringify(path);
+  };
+  const lines = ["host: 127.0.0.1", "port: -1", `same_origin: ${options.sameOrigin}`];
+  lines.push(`compression: ${options.compression}`, `allowed_origins: ${JSON.stringify(options.allowedOrigins)}`);
+  if (options.handshakeTimeoutMs > 0) {
+    lines.push(`handshake_timeout: ${JSON.stringify(formatDuration(options.handshakeTimeoutMs))}`);
+  }
+  if (tls === undefined) lines.push("no_tls: true");
+  else {
+    const { certificate, key, authorities, verifyClient } = tls.server;
+    const ca = authorities === undefined ? "" : `, ca_file: ${file("ws-ca.pem", authorities)}`;
+    lines.push(
+      `tls { cert_file: ${file("ws-cert.pem", certificate)}, key_file: ${file("ws-key.pem", key)}${ca}, ` +
+        `verify: ${verifyClient === true} }`,
+    );
+  }
+  if (auth?.user !== undefined || (auth?.token ?? "") !== "") {
+    const login = auth?.user ?? { token: auth?.token };
+    lines.push(`authorization ${JSON.stringify({ ...login, timeout: (auth?.timeoutMs ?? 0) / 1000 })}`);
+  }
+  if ((auth?.noAuthUser ?? "") !== "") lines.push(`no_auth_user: ${JSON.stringify(auth?.noAuthUser)}`);
+  return ["websocket {", ...lines, "}"];
+}
+
+function oracleConfig(options: Partial<NatsServerOptions>, folder: string): string {
   const lines = ["host: 127.0.0.1", "port: -1"];
   const add = (key: string, value: string | number | undefined) => {
     if (value !== undefined) lines.push(`${key}: ${value}`);
@@ -131,13 +166,14 @@ function oracleConfig(options: Partial<NatsServerOptions>): string {
   add("write_deadline", duration(options.writeDeadlineMs));
   add("client_advertise", options.clientAdvertise === undefined ? undefined : JSON.stringify(options.clientAdvertise));
   if (options.auth !== undefined) lines.push(...authConfig(options.auth));
+  if (options.webSocket !== undefined) lines.push(...webSocketConfig(options.webSocket, folder));
   return lines.join("\n") + "\n";
 }
 
 async function startOracle(executable: string, options: Partial<NatsServerOptions>): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "nats-oracle-"));
   const config = join(folder, "nats.conf");
-  writeFileSync(config, oracleConfig(options));
+  writeFileSync(config, oracleConfig(options, folder));
   const log = new RecordedLog();
   const child: ChildProcess = spawn(executable, ["-c", config], { stdio: ["ignore", "ignore", "pipe"] });
   let rest = "";
@@ -151,8 +187,10 @@ async function startOracle(executable: string, options: Partial<NatsServerOption
   await log.until(() => log.lines.some((line) => listening.test(line)));
   const port = Number(listening.exec(log.lines.find((line) => listening.test(line))!)![1]); // `until` has seen it.
   await log.until(() => log.lines.some((line) => line.includes("Server is ready")));
+  const webSocket = /Listening for websocket clients on wss?:\/\/127\.0\.0\.1:(\d+)/.exec(log.lines.join("\n"));
   return {
     port,
+    webSocketPort: Number(webSocket?.[1] ?? 0),
     log,
     nats: undefined,
     async close() {
@@ -289,7 +327,7 @@ function shorten(text: string): string {
 }
 
 /** Connects and takes the INFO; with `options`, also sends CONNECT, quiet unless they say otherwise. */
-export async function connect(server: TestServer, options?: Record<string, unknown>): Promise<RawClient> {
+export async function connect(server: Pick<TestServer, "port">, options?: Record<string, unknown>): Promise<RawClient> {
   const stream = net.connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true });
   const client = new RawClient(stream);
   await client.start();

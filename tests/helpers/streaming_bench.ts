@@ -57,6 +57,8 @@ export type Manner = "answers" | "silent" | "gone";
 export interface BenchOptions {
   readonly core?: Partial<CoreOptions>;
   readonly limits?: Partial<ChannelLimits>;
+  /** Limits by channel name, in place of `limits`. */
+  readonly forChannel?: (name: string) => ChannelLimits;
   readonly maxChannels?: number;
   /** Puts something between the core and the MEMORY store. */
   readonly wrap?: (store: Store) => Store;
@@ -73,6 +75,10 @@ export class StreamingBench {
   /** By heartbeat inbox; who is not in it answers. */
   readonly manners = new Map<string, Manner>();
   readonly congested = new Set<string>();
+  /** Subjects where nobody listens. What is sent there is recorded all the same. */
+  readonly deaf = new Set<string>();
+  /** Lines for operators, with their level. */
+  readonly log: string[] = [];
   /** How often the core asked for a turn by itself. */
   wakes = 0;
   #names = 0;
@@ -87,7 +93,10 @@ export class StreamingBench {
       maxInactivityMs: 0,
       ...options.limits,
     };
-    const limits: StoreLimits = { maxChannels: options.maxChannels ?? 0, forChannel: () => channel };
+    const limits: StoreLimits = {
+      maxChannels: options.maxChannels ?? 0,
+      forChannel: options.forChannel ?? (() => channel),
+    };
     const memory = new MemoryStore(limits);
     this.store = options.wrap?.(memory) ?? memory;
     this.core = new StreamingCore({
@@ -110,12 +119,15 @@ export class StreamingBench {
       },
       store: this.store,
       limits,
-      journal,
+      journal: this.#journal,
       server: stanSubjects("cluster"),
       nowMs: 0,
     });
     this.driver = new CoreDriver(this.core, this.store, {
-      send: (subject, payload) => this.sent.push({ subject, payload, atMs: this.nowMs }),
+      send: (subject, payload) => {
+        this.sent.push({ subject, payload, atMs: this.nowMs });
+        return this.deaf.has(subject) ? 0 : 1;
+      },
       request: (subject, serial) => {
         this.requests.push({ subject, serial, atMs: this.nowMs });
         const manner = this.manners.get(subject) ?? "answers";
@@ -126,6 +138,18 @@ export class StreamingBench {
   }
 
   readonly #answers: number[] = [];
+
+  get #journal(): Journal {
+    return {
+      debugEnabled: false,
+      traceEnabled: false,
+      info: () => {},
+      warn: (text) => void this.log.push(`WRN ${text}`),
+      error: (text) => void this.log.push(`ERR ${text}`),
+      debug: () => {},
+      trace: () => {},
+    };
+  }
 
   get nowMs(): number {
     return this.driver.nowMs;
@@ -339,13 +363,3 @@ export class StreamingBench {
       .map(({ sequence, count, atMs }) => `${sequence}${count > 0 ? `r${count}` : ""}@${atMs}`).join(" ");
   }
 }
-
-const journal: Journal = {
-  debugEnabled: false,
-  traceEnabled: false,
-  info() {},
-  warn() {},
-  error() {},
-  debug() {},
-  trace() {},
-};

@@ -69,6 +69,8 @@ const LATE_MS = 40;
 const SLACK_MS = 15;
 const PROBE_MS = 500;
 const TRANSFER_MS = 100;
+/** More than the turns of a long backlog take, and than one slow flush that holds up the groups behind it. */
+const WAITING_MAX_MS = 500;
 
 const TEXT = {
   connect: "stan: invalid connection request",
@@ -139,7 +141,14 @@ interface Pending {
   dealtAtMs: number;
 }
 
+/** The next message of a position, and since when it waits although somebody could take it; 0 = none does. */
+interface Waiting {
+  next: number;
+  sinceMs: number;
+}
+
 class ModelGroup {
+  readonly waiting: Waiting = { next: 0, sinceMs: 0 };
   readonly members = new Set<ModelSubscription>();
   lastSent: number;
   isDurable: boolean;
@@ -164,6 +173,7 @@ class Life {
 }
 
 class ModelSubscription {
+  readonly waiting: Waiting = { next: 0, sinceMs: 0 };
   id = 0;
   client: ModelClient | undefined = undefined;
   group: ModelGroup | undefined = undefined;
@@ -1206,7 +1216,9 @@ export class Model implements StoreObserver {
   checkOverdue(): void {
     for (const client of this.#clients.values()) this.#settle(client, LATE_MS);
     for (const channel of this.#channels.values()) {
+      for (const group of channel.groups.values()) this.#mustMove(channel, group, [...group.members]);
       for (const subscription of channel.online) {
+        if (subscription.group === undefined) this.#mustMove(channel, subscription, [subscription]);
         const life = subscription.life!;
         if (!life.answered || subscription.failedSinceMs !== Infinity || subscription.maybeFailed) continue;
         if (this.#isFailing(subscription)) continue;
@@ -1227,6 +1239,31 @@ export class Model implements StoreObserver {
         }
       }
     }
+  }
+
+  /** 15.6: no message waits for a trigger that may never come while somebody can take it. */
+  #mustMove(
+    channel: ModelChannel,
+    holder: ModelGroup | ModelSubscription,
+    members: readonly ModelSubscription[],
+  ): void {
+    const { waiting, lastSent } = holder;
+    const next = Math.max(lastSent + 1, channel.first);
+    const canMove = next <= channel.safe && channel.exists(next) &&
+      members.every((member) => member.life!.answered && this.#openResumes(member).length === 0) &&
+      members.some((member) =>
+        member.pending.size < member.maxInFlight && !this.#view.congestedWithin(member.life!.inbox, WAITING_MAX_MS)
+      );
+    if (!canMove || waiting.next !== next) {
+      waiting.next = canMove ? next : 0;
+      waiting.sinceMs = this.#now;
+      return;
+    }
+    this.#must(
+      this.#now - waiting.sinceMs <= WAITING_MAX_MS,
+      () =>
+        `15.6: message ${next} of ${channel.name} waits for ${this.#now - waiting.sinceMs} ms, somebody could take it`,
+    );
   }
 
   /** Everybody who lives is connected and has acked everything: nothing may be left over. */

@@ -248,6 +248,30 @@ export const PLANTS: readonly Plant[] = [
       ),
   },
   {
+    name: "15.6: an ack that makes room starts nothing",
+    plant: () => {
+      let isAcking = false;
+      const ackBack = replace(Delivery.prototype, "ack", (original) =>
+        function (this: Delivery, ...args: unknown[]) {
+          isAcking = true;
+          original.apply(this, args);
+          isAcking = false;
+        });
+      const readyBack = replace(
+        Delivery.prototype,
+        "markReady",
+        (original) =>
+          function (this: Delivery, subscription: StanSubscription) {
+            if (!isAcking) original.call(this, subscription);
+          },
+      );
+      return () => {
+        readyBack();
+        ackBack();
+      };
+    },
+  },
+  {
     name: "15.6: a receiver that caught up is not served again",
     plant: () => replace(Delivery.prototype, "drained", () => () => {}),
   },

@@ -5,25 +5,36 @@
 import type { Router } from "../router.ts";
 import { GLOBAL_ACCOUNT, SYSTEM_ACCOUNT } from "./types.ts";
 
-/** The routers of a server. Built with the server, fixed until the options change. */
+/** The routers of a server. */
 export class Accounts {
   readonly #routers = new Map<string, Router>();
 
   /** `create` makes the router of an account; `names` need not contain `$G` and `$SYS`. */
   constructor(names: readonly string[], readonly global: Router, create: () => Router) {
     this.#routers.set(GLOBAL_ACCOUNT, global);
-    for (const name of names) if (!this.#routers.has(name)) this.#routers.set(name, create());
-    // `$SYS` is made when it is first used: hardly any client enters it.
-    this.#createSystem = create;
+    this.#create = create;
+    this.define(names);
   }
 
-  readonly #createSystem: () => Router;
+  readonly #create: () => Router;
+
+  /**
+   * These are the accounts from here on, besides `$G` and `$SYS`. What was there stays as it is; the clients of an account
+   * that is gone keep their router until the server has closed them.
+   */
+  define(names: readonly string[]): void {
+    for (const name of this.#routers.keys()) {
+      if (name !== GLOBAL_ACCOUNT && name !== SYSTEM_ACCOUNT && !names.includes(name)) this.#routers.delete(name);
+    }
+    // `$SYS` is made when it is first used: hardly any client enters it.
+    for (const name of names) if (!this.#routers.has(name)) this.#routers.set(name, this.#create());
+  }
 
   /** Undefined for an account that is not defined. */
   router(name: string): Router | undefined {
     const router = this.#routers.get(name);
     if (router !== undefined || name !== SYSTEM_ACCOUNT) return router;
-    const system = this.#createSystem();
+    const system = this.#create();
     this.#routers.set(SYSTEM_ACCOUNT, system);
     return system;
   }

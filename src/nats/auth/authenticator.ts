@@ -72,9 +72,17 @@ export class Authenticator {
   readonly #tlsMap: boolean;
   readonly #passwords: Passwords;
 
-  constructor(options: AuthOptions, fillRandom: (bytes: Uint8Array) => void, bcryptCompare?: BcryptCompare) {
+  /** `predecessor` is the one that is replaced: what it knows about right passwords need not be computed again. */
+  constructor(
+    options: AuthOptions,
+    fillRandom: (bytes: Uint8Array) => void,
+    bcryptCompare?: BcryptCompare,
+    predecessor?: Authenticator | null,
+  ) {
     this.timeoutMs = options.timeoutMs;
-    this.#passwords = new Passwords(fillRandom, bcryptCompare);
+    this.#passwords = predecessor instanceof Authenticator
+      ? predecessor.#passwords
+      : new Passwords(fillRandom, bcryptCompare);
     this.#tlsMap = options.tlsMap === true;
     const accountOf = (name: string | undefined): string => {
       const account = name ?? GLOBAL_ACCOUNT;
@@ -149,6 +157,11 @@ export class Authenticator {
   anonymous(context: AuthContext): AuthResult {
     const user = this.#anonymous;
     return user === undefined || this.#tlsMap || !isAllowed(user, context) ? REFUSED : { ok: true, user };
+  }
+
+  /** Is the user that the client names in one of the lists? */
+  knows({ nkey = "", user = "" }: Credentials): boolean {
+    return nkey !== "" ? this.#nkeys.has(nkey) : this.#users.has(user);
   }
 
   #check(listed: ListedUser, given: string, context: AuthContext): AuthResult | Promise<AuthResult> {

@@ -18,10 +18,16 @@ export const LOGIN_BACKLOG_BYTES_MAX = 4_194_304;
 export interface LoginHost {
   readonly isClosed: boolean;
   readonly connectionType: ConnectionType;
+  /** Who it was let in as; null before that. */
+  readonly user: AuthUser | null;
   /** DER of the verified client certificate, when there is one. */
   readonly tlsPeer: Uint8Array | undefined;
   /** The client is `user` from here on. */
   enter(user: AuthUser): void;
+  /** The client, who was in already, is `user` from here on. */
+  renew(user: AuthUser): void;
+  /** The client was in, and may not come in again as who it is. */
+  leave(): void;
   /** Goes on with the CONNECT that `options` are. */
   connected(options: ConnectOptions): void;
   /** Authorization violation. */
@@ -31,6 +37,8 @@ export interface LoginHost {
   overrun(): void;
   /** Stops reading, and hands out nothing of the input that is being parsed. */
   suspend(): void;
+  /** Stops reading; what was begun is kept. */
+  hold(): void;
   resume(): void;
   data(bytes: Uint8Array): void;
   peerEnded(): void;
@@ -39,6 +47,8 @@ export interface LoginHost {
 const STATE_AWAITING = 0;
 const STATE_CHECKING = 1;
 const STATE_DONE = 2;
+/** Nobody asks this client any more. */
+const STATE_ABANDONED = 3;
 
 const EMPTY = new Uint8Array(0);
 const LF = 10;
@@ -52,20 +62,36 @@ export class Login extends TimerNode {
   /** The input that is being parsed. */
   #chunk: Uint8Array = EMPTY;
   readonly #host: LoginHost;
-  readonly #authenticator: Authenticator;
+  #authenticator: Authenticator;
   readonly #wheel: TimerWheel;
-  #state: number = STATE_AWAITING;
+  #state: number;
   /** Of all CONNECTs so far: what is absent in a later one keeps its value (3.4). */
-  #credentials: Credentials = {};
+  #credentials: Credentials;
   #backlog: Uint8Array = EMPTY;
+  /** The CONNECT that is being checked; undefined while a client that is in is asked again. */
+  #checked: ConnectOptions | undefined = undefined;
   #ended = false;
 
-  constructor(host: LoginHost, authenticator: Authenticator, wheel: TimerWheel, nonce: string) {
+  /** `said` is given for a client that was let in unasked: it is to be asked by {@link recheck}. */
+  constructor(
+    host: LoginHost,
+    authenticator: Authenticator,
+    wheel: TimerWheel,
+    nonce: string,
+    said?: Credentials,
+  ) {
     super();
+    this.#credentials = said ?? {};
+    this.#state = said === undefined ? STATE_AWAITING : STATE_DONE;
     this.#host = host;
     this.#authenticator = authenticator;
     this.#wheel = wheel;
     this.nonce = nonce;
+  }
+
+  /** What the client said so far, for whoever asks next. */
+  get credentials(): Credentials {
+    return this.#credentials;
   }
 
   /** True while a check computes. */
@@ -124,14 +150,7 @@ export class Login extends TimerNode {
   /** A CONNECT, whose text ends at `end` of `buffer`. */
   present(options: ConnectOptions, buffer: Uint8Array, end: number): void {
     this.#wheel.disarm(this);
-    const { user, pass, auth_token, nkey, sig } = { ...this.#credentials, ...options };
-    this.#credentials = {
-      ...(user === undefined ? {} : { user }),
-      ...(pass === undefined ? {} : { pass }),
-      ...(auth_token === undefined ? {} : { auth_token }),
-      ...(nkey === undefined ? {} : { nkey }),
-      ...(sig === undefined ? {} : { sig }),
-    };
+    this.#credentials = mergeCredentials(this.#credentials, options);
     const host = this.#host;
     const result = this.#authenticator.authenticate(this.#credentials, this.#context());
     if (!(result instanceof Promise)) return this.#settle(result, options);
@@ -141,7 +160,48 @@ export class Login extends TimerNode {
     this.#state = STATE_CHECKING;
     this.#backlog = chunk.slice(lineEnd + 1);
     host.suspend();
-    void result.then((answer) => this.#resume(answer, options));
+    this.#await(result, options);
+  }
+
+  /**
+   * The users have changed. A client that has not said who it is will be asked by `authenticator`; one that is in is asked
+   * again. While that computes nothing of the client is handled, so nothing happens that it may not do any more.
+   */
+  recheck(authenticator: Authenticator): void {
+    // The same users: a reload of something else must not verify thousands of signatures.
+    if (authenticator === this.#authenticator && this.#host.user !== null) return;
+    this.#authenticator = authenticator;
+    // The answer that is being computed is thrown away then, and asked for anew.
+    if (this.#state !== STATE_DONE) return;
+    const result = authenticator.authenticate(this.#credentials, this.#context());
+    if (!(result instanceof Promise)) return this.#settleAgain(result);
+    this.#state = STATE_CHECKING;
+    this.#backlog = EMPTY;
+    this.#host.hold();
+    this.#await(result, undefined);
+  }
+
+  /** Nobody is asked any more, and the host has let go of this login. What a check held up goes on. */
+  abandon(): void {
+    this.#wheel.disarm(this);
+    const isChecking = this.#state === STATE_CHECKING;
+    this.#state = STATE_ABANDONED;
+    if (!isChecking) return;
+    if (this.#checked !== undefined) this.#host.connected(this.#checked);
+    if (!this.#host.isClosed) this.#goOn();
+  }
+
+  /** `options` are those of the CONNECT that is checked; undefined for a client that is in. */
+  #await(result: Promise<AuthResult>, options: ConnectOptions | undefined): void {
+    const asked = this.#authenticator;
+    this.#checked = options;
+    void result.then((answer) => {
+      if (this.#host.isClosed || this.#state === STATE_ABANDONED) return;
+      if (asked === this.#authenticator) return this.#decided(answer, options);
+      const again = this.#authenticator.authenticate(this.#credentials, this.#context());
+      if (again instanceof Promise) this.#await(again, options);
+      else this.#decided(again, options);
+    });
   }
 
   #context(): AuthContext {
@@ -166,12 +226,30 @@ export class Login extends TimerNode {
     this.#host.connected(options);
   }
 
-  #resume(result: AuthResult, options: ConnectOptions): void {
-    const host = this.#host;
-    if (host.isClosed) return;
+  #settleAgain(result: AuthResult): void {
+    const credentials = this.#credentials;
+    if (result.ok) this.#host.renew(result.user);
+    else if (this.#isUnknown()) this.#host.leave();
+    else this.#host.refuse(credentials);
+  }
+
+  /** True for a client of a user that is not in the lists any more; who named none is the user it was let in as. */
+  #isUnknown(): boolean {
+    const { nkey = "", user = "" } = this.#credentials;
+    const name = nkey === "" && user === "" ? this.#host.user?.name ?? "" : user;
+    return (nkey !== "" || name !== "") && !this.#authenticator.knows({ nkey, user: name });
+  }
+
+  #decided(result: AuthResult, options: ConnectOptions | undefined): void {
     this.#state = STATE_DONE;
-    this.#settle(result, options);
-    if (host.isClosed) return;
+    if (options === undefined) this.#settleAgain(result);
+    else this.#settle(result, options);
+    if (!this.#host.isClosed) this.#goOn();
+  }
+
+  /** Handles what came during the check. */
+  #goOn(): void {
+    const host = this.#host;
     const backlog = this.#backlog;
     this.#backlog = EMPTY;
     host.resume();
@@ -182,4 +260,16 @@ export class Login extends TimerNode {
       host.peerEnded();
     }
   }
+}
+
+/** What a client has said, with what it says in one more CONNECT: what is absent there keeps its value (3.4). */
+export function mergeCredentials(said: Credentials, options: ConnectOptions): Credentials {
+  const { user, pass, auth_token, nkey, sig } = { ...said, ...options };
+  return {
+    ...(user === undefined ? {} : { user }),
+    ...(pass === undefined ? {} : { pass }),
+    ...(auth_token === undefined ? {} : { auth_token }),
+    ...(nkey === undefined ? {} : { nkey }),
+    ...(sig === undefined ? {} : { sig }),
+  };
 }

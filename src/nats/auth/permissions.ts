@@ -92,15 +92,27 @@ interface Grant {
 
 /** The permissions of one connection. */
 export class ConnectionPermissions {
-  readonly rules: PermissionRules;
+  #rules: PermissionRules;
   /** Publish decisions, oldest first. */
   readonly #decisions = new Map<string, boolean>();
   /** Oldest first. */
-  readonly #grants: Map<string, Grant> | null;
+  #grants: Map<string, Grant> | null;
 
   constructor(rules: PermissionRules) {
-    this.rules = rules;
+    this.#rules = rules;
     this.#grants = rules.responses === null ? null : new Map();
+  }
+
+  get rules(): PermissionRules {
+    return this.#rules;
+  }
+
+  /** Other rules hold from here on. Requests that wait for an answer of this connection can still get it, if it may answer. */
+  replaceRules(rules: PermissionRules): void {
+    this.#rules = rules;
+    this.#decisions.clear();
+    if (rules.responses === null) this.#grants = null;
+    else this.#grants ??= new Map();
   }
 
   /** True when a decision about publishing holds for one message only. */

@@ -1,4 +1,5 @@
 /** The process around the program, over `node:process`. */
+import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import { basename } from "node:path";
 import process from "node:process";
@@ -65,6 +66,19 @@ function isCharacterDevice(descriptor: number): boolean {
   }
 }
 
+/** Output of a program that is kept. */
+const PROGRAM_OUTPUT_MAX = 1024 * 1024;
+
+function runProgram(
+  path: string,
+  args: readonly string[],
+  done: (output: string, error: string | undefined) => void,
+): void {
+  execFile(path, [...args], { maxBuffer: PROGRAM_OUTPUT_MAX, encoding: "utf8" }, (error, out, err) => {
+    done(`${out}${err}`, error === null ? undefined : error.message);
+  });
+}
+
 /** The process we are. */
 export function createProcessHost(options: ProcessHostOptions): ProcessHost {
   return {
@@ -86,6 +100,7 @@ export function createProcessHost(options: ProcessHostOptions): ProcessHost {
     writeOut: (text) => writeText(OUT_DESCRIPTOR, text),
     writeErr: (text) => writeText(ERR_DESCRIPTOR, text),
     errIsTerminal: isCharacterDevice(ERR_DESCRIPTOR),
+    run: runProgram,
     residentBytes: () => process.memoryUsage.rss(),
     cpuTimeMs() {
       const usage = process.cpuUsage();

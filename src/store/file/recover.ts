@@ -4,6 +4,7 @@
  */
 import { displayText } from "../../base/bytes.ts";
 import { SequenceSet } from "../../base/sequence_set.ts";
+import { varintEnd, varintNumber } from "../../base/varint.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
 import {
   decodeClientDelete,
@@ -598,21 +599,34 @@ function replaySubscription(
       return true;
     }
     default: {
+      // Two of these per delivered message: in their usual form they are read by hand.
+      const idEnd = bytes[start] === 0x08 ? varintEnd(bytes, start + 1, end) : -1;
+      const isUsual = idEnd > 0 && bytes[idEnd] === 0x10 && varintEnd(bytes, idEnd + 1, end) === end;
+      if (isUsual) {
+        const id = varintNumber(bytes, start + 1, idEnd);
+        replayPosition(replay, type, id, varintNumber(bytes, idEnd + 1, end));
+        return true;
+      }
       const record = decodeSubStateUpdate(bytes, start, end);
       if (record === undefined) return false;
-      const known = states.get(record.id);
-      if (known === undefined) return true;
-      if (type === SUBSCRIPTION_RECORD.ack) {
-        known.pending.delete(record.sequence);
-        replay.superseded++;
-      } else {
-        known.pending.add(record.sequence);
-        if (record.sequence > known.record.lastSent) known.record.lastSent = record.sequence;
-        replay.total++;
-      }
+      replayPosition(replay, type, record.id, record.sequence);
       return true;
     }
   }
+}
+
+function replayPosition(replay: SubscriptionReplay, type: number, id: number, sequence: number): void {
+  const known = replay.states.get(id);
+  // Of a subscription that is gone (invariant 52), or of no message.
+  if (known === undefined || sequence <= 0) return;
+  if (type === SUBSCRIPTION_RECORD.ack) {
+    known.pending.delete(sequence);
+    replay.superseded++;
+    return;
+  }
+  known.pending.add(sequence);
+  if (sequence > known.record.lastSent) known.record.lastSent = sequence;
+  replay.total++;
 }
 
 /** Replays clients.dat. */

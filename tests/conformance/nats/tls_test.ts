@@ -102,7 +102,7 @@ function infoOf(text: string): Record<string, unknown> {
   return JSON.parse(text.slice("INFO ".length, end));
 }
 
-test("89: INFO in clear says tls_required, and the conversation goes on inside TLS", async () => {
+test("nats 16: 89. INFO in clear says tls_required, and the conversation goes on inside TLS", async () => {
   await withServer({ tls: tlsOptions() }, async (dial) => {
     const clear = await dial();
     await clear.until(() => clear.text.includes("\r\n"));
@@ -115,7 +115,7 @@ test("89: INFO in clear says tls_required, and the conversation goes on inside T
   });
 });
 
-test("89: a plain CONNECT where TLS is demanded closes without a byte", async () => {
+test("nats 16: 89. a plain CONNECT where TLS is demanded closes without a byte", async () => {
   await withServer({ tls: tlsOptions() }, async (dial) => {
     const clear = await dial();
     await clear.until(() => clear.text.includes("\r\n"));
@@ -128,7 +128,7 @@ test("89: a plain CONNECT where TLS is demanded closes without a byte", async ()
   });
 });
 
-test("89: TLS 1.1 is refused", async () => {
+test("nats 16: 89. TLS 1.1 is refused", async () => {
   await withServer({ tls: tlsOptions() }, async (dial) => {
     const clear = await dial();
     await clear.until(() => clear.text.includes("\r\n"));
@@ -140,7 +140,7 @@ test("89: TLS 1.1 is refused", async () => {
   });
 });
 
-test("90: verify demands a certificate of the right authority", async () => {
+test("nats 16: 90. verify demands a certificate of the right authority", async () => {
   await withServer({ tls: tlsOptions({}, true) }, async (dial) => {
     for (const certificate of [undefined, foreign]) {
       const clear = await dial();
@@ -160,7 +160,7 @@ test("90: verify demands a certificate of the right authority", async () => {
   });
 });
 
-test("91: allow_non_tls serves both kinds, also when the first bytes come one by one", async () => {
+test("nats 16: 91. allow_non_tls serves both kinds, also when the first bytes come one by one", async () => {
   await withServer({ tls: tlsOptions({ allowNonTls: true }) }, async (dial) => {
     const clear = await dial();
     await clear.until(() => clear.text.includes("\r\n"));
@@ -176,7 +176,7 @@ test("91: allow_non_tls serves both kinds, also when the first bytes come one by
   });
 });
 
-test("92: handshake_first says nothing in clear; INFO comes inside", async () => {
+test("nats 16: 92. handshake_first says nothing in clear; INFO comes inside", async () => {
   await withServer({ tls: tlsOptions({ handshakeFirst: true }) }, async (dial) => {
     const clear = await dial();
     const secure = upgrade(clear.release());
@@ -186,7 +186,7 @@ test("92: handshake_first says nothing in clear; INFO comes inside", async () =>
   });
 });
 
-test("92: handshake_first auto serves eager clients at once and falls back to INFO in clear for silent ones", async () => {
+test("nats 16: 92. handshake_first auto serves eager clients at once and falls back to INFO in clear for silent ones", async () => {
   await withServer({ tls: tlsOptions({ handshakeFirst: 50 }) }, async (dial) => {
     const silent = await dial();
     await silent.until(() => silent.text.includes("\r\n"));

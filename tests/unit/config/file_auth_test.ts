@@ -58,6 +58,12 @@ test("operations 7.1: combinations that are refused", () => {
   assert.equal(reason("authorization { password: b }"), "a password without a user");
 });
 
+test("operations 7.1: a password may be a variable for the list of users, as in the reference's own examples", () => {
+  const { auth } = optionsOf("authorization { PASS: secret, users: [ {user: x, password: $PASS} ] }");
+  assert.deepEqual(auth.users.map(({ user, password }) => ({ user, password })), [{ user: "x", password: "secret" }]);
+  assert.equal(auth.token, "");
+});
+
 test("operations 7.1: users with permissions; defaults apply to those who have none, wherever they stand", () => {
   const { auth } = optionsOf(`authorization {
     users: [

@@ -233,6 +233,29 @@ test("operations 2.5: websocket is read, and needs TLS or an explicit no_tls", (
     noAuthUser: "",
   });
   assert.deepEqual(refusal("websocket { port: 80 }"), ["websocket requires TLS configuration"]);
+  const refused = (block: string, more = "") => refusal(`websocket { port: 80, no_tls: true, ${block} }\n${more}`);
+  const users = "authorization { users: [{user: a, password: b}] }";
+  const single = "authorization { user: a, password: b }";
+  assert.deepEqual(refusal("websocket { port: 65536, no_tls: true }"), [
+    "websocket port 65536 is outside of 1 to 65535 (-1 picks a free one)",
+  ]);
+  assert.deepEqual(refused("authorization { user: u, password: p }", users), [
+    "websocket authentication username not compatible with presence of users/nkeys",
+  ]);
+  assert.deepEqual(refused("authorization { token: t }", users), [
+    "websocket authentication token not compatible with presence of users/nkeys",
+  ]);
+  assert.deepEqual(refused("no_auth_user: a"), [`no_auth_user: "a" present, but users/nkeys are not defined`]);
+  assert.deepEqual(refused("no_auth_user: a", single), [`no_auth_user: "a" present, but users/nkeys are not defined`]);
+  assert.deepEqual(refused("no_auth_user: x", users), [
+    `no_auth_user: "x" not present as user or nkey in authorization block or account configuration`,
+  ]);
+  assert.equal(optionsOf(`websocket { port: 80, no_tls: true, no_auth_user: a }\n${users}`).websocket?.noAuthUser, "a");
+  assert.equal(
+    optionsOf(`websocket { port: 80, no_tls: true, authorization { user: u, password: p } }\n${single}`).websocket
+      ?.user,
+    "u",
+  );
   assert.equal(reason("websocket: 5"), "Expected websocket to be a map, got int64");
   assert.equal(reason("websocket { origins: [1 ] }"), "error parsing allowed origins: unsupported type in array int64");
 });
@@ -242,5 +265,16 @@ test("features that the server does not have yet are listed, so that nothing is 
   assert.deepEqual(list("port: 1"), []);
   assert.deepEqual(list("authorization { user: a, password: b }"), []);
   assert.deepEqual(list("tls { cert_file: cert.pem, key_file: key.pem }"), []);
-  assert.deepEqual(list("websocket { port: 1, no_tls: true }"), ["WebSocket connections"]);
+  assert.deepEqual(list("websocket { port: 1, no_tls: true, compression: true, same_origin: true }"), []);
+  const cookie = "jwt_cookie of the WebSocket port, which needs JWTs";
+  assert.deepEqual(list("websocket { port: 1, no_tls: true, jwt_cookie: c }"), [cookie]);
+  assert.deepEqual(list("websocket { no_tls: true, jwt_cookie: c }"), [], "the port is not open");
+  const secure = "cert_file: cert.pem, key_file: key.pem";
+  assert.deepEqual(list(`websocket { port: 1, tls { ${secure} } }`), []);
+  const more = "cipher_suites: [TLS_AES_128_GCM_SHA256], curve_preferences: [X25519], connection_rate_limit: 5";
+  assert.deepEqual(list(`websocket { port: 1, tls { ${secure}, ${more} } }`), [
+    "a choice of TLS cipher suites for WebSockets",
+    "a choice of TLS curves for WebSockets",
+    "a limit on the rate of TLS connections for WebSockets",
+  ]);
 });

@@ -169,16 +169,14 @@ test("decisions 9: parts that are not there are refused; what cannot be felt is 
   ) {
     assert.match(reason(text), /^"\w+" is not available in this version of stanchion: /, text);
   }
-  assert.match(reason("store: file"), /^store type FILE is not available in this version of stanchion: /);
+  assert.match(reason("store: sql"), /^store type SQL is not available in this version of stanchion: /);
   const { notes } = accepted(
     "streaming { dir: d, file { compact: false, crc: true }, sql { source: s }, secure: true\n" +
       "tls { client_ca: c, insecure: true, timeout: 5 }, syslog_name: n\n" +
       "encrypt: false, ft_group: '', partitioning: false, ns: '' }",
   );
   assert.deepEqual(notes.map((note) => note.text.replace(/^f\.conf:\d+:\d+: /, "")), [
-    '"dir" has no effect: the MEMORY store has no use for it',
-    '"compact" has no effect: the MEMORY store has no use for it',
-    '"source" has no effect: the MEMORY store has no use for it',
+    '"source" has no effect: the store in use has no use for it',
     '"secure" has no effect: the streaming server reaches its embedded NATS server without a connection',
     '"client_ca" has no effect: the streaming server reaches its embedded NATS server without a connection',
     '"insecure" has no effect: the streaming server reaches its embedded NATS server without a connection',

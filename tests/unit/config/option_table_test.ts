@@ -117,6 +117,7 @@ test("operations 1.6: help begins and ends with an empty line and keeps the orde
   const headings = text.split("\n").filter((line) => /^[A-Z][A-Za-z ]+:$/.test(line)).map((line) => line.slice(0, -1));
   assert.deepEqual(headings, [
     "Streaming Server Options",
+    "Streaming Server File Store Options",
     "Streaming Server Logging Options",
     "Embedded NATS Server Options",
     "Logging Options",

@@ -145,10 +145,33 @@ test("operations 13.15: store types in any case", () => {
   const parsed = refused("-st", "foo");
   assert.deepEqual(parsed.messages, ["unsupported store type: FOO"]);
   assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, true]);
-  for (const type of ["file", "SQL"]) {
-    const later = refused("-store", type);
-    assert.match(later.messages[0] ?? "", /^store type (FILE|SQL) is not available in this version of stanchion: /);
-    assert.equal(later.exitCode, 2);
+  const later = refused("-store", "SQL");
+  assert.match(later.messages[0] ?? "", /^store type SQL is not available in this version of stanchion: /);
+  assert.equal(later.exitCode, 2);
+});
+
+test("stores 5.1: the FILE store, its options, and the reference's texts for wrong ones", () => {
+  const { store, file } = run("-store", "file", "-dir", "data", "-file_sync=false", "-file_slice_max_bytes", "1MB");
+  assert.equal(store, "FILE");
+  assert.deepEqual([file.dir, file.sync, file.sliceMaxBytes, file.crc], ["data", false, 1_048_576, true]);
+  const wrong: readonly (readonly [string[], string])[] = [
+    [["-dir", ""], "for FILE stores, root directory must be specified"],
+    [["-file_buffer_size", "-1"], "buffer size value must be a positive number"],
+    [["-file_compact_interval", "0"], "compact interval value must at least be 1 seconds"],
+    [["-file_compact_frag", "0"], "compact fragmentation value must at least be 1"],
+    [["-file_compact_min_size", "-1"], "compact minimum file size value must be a positive number"],
+    [["-file_crc_poly", "0"], "crc polynomial should be between 1 and 4294967295"],
+    [["-file_crc_poly", "4294967296"], "crc polynomial should be between 1 and 4294967295"],
+    [["-file_slice_max_msgs", "-1"], "slice max values must be positive numbers"],
+    [["-file_slice_max_age", "-1s"], "slice max values must be positive numbers"],
+    [["-file_fds_limit", "-1"], "file descriptor limit must be a positive number"],
+    [["-file_parallel_recovery", "0"], "parallel recovery value must be at least 1"],
+    [["-file_read_buffer_size", "-1"], "read buffer size value must be a positive number"],
+  ];
+  for (const [args, reason] of wrong) {
+    const parsed = refused("-store", "FILE", "-dir", "data", ...args);
+    assert.deepEqual(parsed.messages, [reason], args.join(" "));
+    assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, true]);
   }
 });
 
@@ -190,9 +213,9 @@ test("values out of sense are refused, values with a meaning of their own are ma
 });
 
 test("several unavailable flags are told at once, under the names as typed", () => {
-  const parsed = refused("--dir", "data", "-ft_group", "g", "-clustered");
+  const parsed = refused("--sql_source", "data", "-ft_group", "g", "-clustered");
   assert.equal(parsed.messages.length, 4);
-  assert.match(parsed.messages[0] ?? "", /^flag -dir is not available/);
+  assert.match(parsed.messages[0] ?? "", /^flag -sql_source is not available/);
   assert.match(parsed.messages[1] ?? "", /^flag -ft_group is not available/);
   assert.match(parsed.messages[2] ?? "", /^flag -clustered is not available/);
 });

@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { bytesOf } from "../../../src/base/bytes.ts";
-import { LOOKUP_FAILED, LOOKUP_LATER } from "../../../src/store/types.ts";
+import { LOOKUP_FAILED, LOOKUP_LATER, type LookupResult, type MessageView } from "../../../src/store/types.ts";
 import { START_POSITION } from "../../../src/wire/stan_control.ts";
 import { FlushTicket } from "../../helpers/core_driver.ts";
 import { StreamingBench } from "../../helpers/streaming_bench.ts";
@@ -12,7 +12,7 @@ function bench(options: ConstructorParameters<typeof StreamingBench>[0] = {}): S
   return made;
 }
 
-test("15.7: exactly max in flight messages arrive without acks, and one more per ack", () => {
+test("invariant 67 (15.7): exactly max in flight messages arrive without acks, and one more per ack", () => {
   const b = bench();
   const s = b.subscribe("foo", { maxInFlight: 10 });
   b.fill("foo", 101);
@@ -23,7 +23,7 @@ test("15.7: exactly max in flight messages arrive without acks, and one more per
   assert.equal(b.heard(s), "12 13 14");
 });
 
-test("26.2: a backlog arrives in order and once, while publishes race with the subscription", () => {
+test("invariant 68 (26.2): a backlog arrives in order and once, while publishes race with the subscription", () => {
   const b = bench();
   b.fill("foo", 5);
   b.post("publish", b.publishRequest("foo"));
@@ -34,7 +34,7 @@ test("26.2: a backlog arrives in order and once, while publishes race with the s
   assert.equal(b.heard("_INBOX.d"), "1 2 3 4 5 6 7 8");
 });
 
-test("30.72: a stalled subscription does not hold up another one", () => {
+test("invariant 72 (15.6): a stalled subscription does not hold up another one", () => {
   const b = bench();
   const slow = b.subscribe("foo", { maxInFlight: 1 });
   const fast = b.subscribe("foo");
@@ -43,7 +43,7 @@ test("30.72: a stalled subscription does not hold up another one", () => {
   assert.equal(b.heard(fast), "1 2 3 4 5");
 });
 
-test("30.73: two subscriptions with one delivery inbox both work", () => {
+test("invariant 73 (14.1): two subscriptions with one delivery inbox both work", () => {
   const b = bench();
   const inbox = "_INBOX.both";
   b.subscribe("foo", { inbox });
@@ -52,7 +52,7 @@ test("30.73: two subscriptions with one delivery inbox both work", () => {
   assert.equal(b.heard(inbox), "1 1 2 2");
 });
 
-test("15.6: a congested receiver is left alone until it has caught up, others are not", () => {
+test("invariant 72 (15.6): a congested receiver is left alone until it has caught up, others are not", () => {
   const b = bench();
   const frozen = b.subscribe("foo");
   const fast = b.subscribe("foo");
@@ -76,7 +76,7 @@ test("15.6: a durable that went away while its receiver was congested is served 
   assert.equal(b.heard(again), "1");
 });
 
-test("11.5: nothing is acked or delivered before its flush, and answers leave in order though flushes do not end so", () => {
+test("trap 16 (11.5): nothing is acked or delivered before its flush, and answers leave in order though flushes do not end so", () => {
   const tickets: FlushTicket[] = [];
   const b = bench();
   const s = b.subscribe("foo");
@@ -99,7 +99,7 @@ test("11.5: nothing is acked or delivered before its flush, and answers leave in
   assert.deepEqual(b.sent.map(({ subject }) => subject), [s.inbox, first, s.inbox, second]);
 });
 
-test("30.71: a message that cannot be read stops that subscription until its next trigger, and is not lost", () => {
+test("invariant 71 (15.2): a message that cannot be read stops that subscription until its next trigger, and is not lost", () => {
   const b = bench();
   const s = b.subscribe("foo");
   const { messages } = b.store.channel("foo")!;
@@ -128,7 +128,7 @@ test("15.2: a message that is being fetched goes out when the store says so", ()
   assert.equal(b.heard(s), "1 2");
 });
 
-test("21.3: a subscription whose next message is gone goes on with the first that is there", () => {
+test("invariant 70 (15.2, 21.3): a subscription whose next message is gone goes on with the first that is there", () => {
   const b = bench({ limits: { maxMessages: 3 } });
   const s = b.subscribe("foo", { maxInFlight: 1 });
   b.fill("foo", 6);
@@ -136,7 +136,7 @@ test("21.3: a subscription whose next message is gone goes on with the first tha
   assert.equal(b.heard(s), "1 4");
 });
 
-test("16.5: acks are not cumulative, and one of an unknown sequence changes nothing", () => {
+test("invariants 76, 77 (16.5): acks are not cumulative, and one of an unknown sequence changes nothing", () => {
   const b = bench();
   const s = b.subscribe("foo", { ackWaitSecs: 1 });
   b.fill("foo", 3);
@@ -145,7 +145,7 @@ test("16.5: acks are not cumulative, and one of an unknown sequence changes noth
   assert.equal(b.heard(s), "1 2 3 1r1 2r1");
 });
 
-test("16.2: garbage and acks of another channel are ignored", () => {
+test("invariant 76 (16.2): garbage and acks of another channel are ignored", () => {
   const b = bench();
   const s = b.subscribe("foo", { ackWaitSecs: 1 });
   b.subscribe("bar");
@@ -167,7 +167,7 @@ test("16.5: an ack of sequence 0 counts nothing", () => {
   assert.equal(b.core.counters.acked, 0);
 });
 
-test("30.75: an ack to the ack inbox of another plain subscription does not count", () => {
+test("invariant 75 (16.1): an ack to the ack inbox of another plain subscription does not count", () => {
   const b = bench();
   const [first, second] = [1, 2].map(() => b.subscribe("foo", { ackWaitSecs: 1 }));
   b.fill("foo", 1);
@@ -195,4 +195,87 @@ test("15.3: what does not fit into a turn follows in the next ones, nothing is l
   for (let i = 0; i < 40; i++) b.publish("foo", data);
   const many = [1, 2, 3].map(() => b.subscribe("foo", { startPosition: START_POSITION.FIRST }));
   for (const s of many) assert.equal(b.delivered(s).length, 40);
+});
+
+test("invariant 69 (18.2): every plain subscription gets every message, each group each message once", () => {
+  const b = bench();
+  const plain = [1, 2].map(() => b.subscribe("foo"));
+  const groups = ["g", "h"].map((queueGroup) => [1, 2, 3].map(() => b.subscribe("foo", { queueGroup })));
+  b.fill("foo", 9);
+  for (const s of plain) assert.equal(b.heard(s), "1 2 3 4 5 6 7 8 9");
+  for (const members of groups) {
+    const all = members.flatMap((s) => b.delivered(s).map(({ sequence }) => sequence));
+    assert.deepEqual(all.sort((x, y) => x - y), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  }
+});
+
+test("invariant 91, trap 48, D18 (2.3): while the bus is cut off nothing is sent, and nothing acked comes afterwards", () => {
+  // A bus without its server says of every receiver that it takes nothing now, and reports when it is back.
+  const b = bench();
+  const s = b.subscribe("foo", { ackWaitSecs: 1 });
+  b.fill("foo", 2);
+  assert.equal(b.heard(s), "1 2");
+  b.congested.add(s.inbox);
+  b.ack(s, 1);
+  b.fill("foo", 1);
+  b.pass(5000);
+  assert.equal(b.heard(s), "");
+  b.congested.clear();
+  b.driver.drained();
+  b.turn();
+  // D18, mended: what could not be sent goes out at once, without waiting for the next publish or ack.
+  assert.equal(b.heard(s), "3");
+  b.pass(100);
+  assert.equal(b.heard(s), "2r1");
+});
+
+test("trap 25 (15.1): the flag and the count differ: redeliveries above the limit set no flag, a refused message does", () => {
+  const b = bench();
+  const group = { queueGroup: "g", ackWaitSecs: 30 };
+  const a = b.subscribe("foo", group);
+  b.fill("foo", 3);
+  const c = b.subscribe("foo", { ...group, maxInFlight: 2 });
+  b.closeSubscription(a);
+  const [member] = b.core.find("foo")!.groups.get("g")!.members;
+  assert.deepEqual([member!.pending.count, member!.stalled], [3, false]);
+  b.pass(110);
+  assert.equal(b.heard(c), "1r1 2r1 3r1");
+  assert.equal(member!.stalled, false);
+  b.fill("foo", 1);
+  assert.deepEqual([b.heard(c), member!.stalled], ["", true]);
+  // At the limit is not below it.
+  b.ack(c, 1);
+  assert.deepEqual([b.heard(c), member!.stalled], ["", true]);
+  b.ack(c, 2);
+  assert.equal(b.heard(c), "4");
+});
+
+test("trap 26 (15.6): an ack of a subscription that was not stalled looks nothing up", () => {
+  const b = bench();
+  const roomy = b.subscribe("foo");
+  const tight = b.subscribe("foo", { maxInFlight: 2 });
+  b.fill("foo", 3);
+  const { messages } = b.store.channel("foo")!;
+  const lookup = messages.lookup;
+  let lookups = 0;
+  messages.lookup = (sequence: number, into: MessageView): LookupResult => {
+    lookups++;
+    return lookup.call(messages, sequence, into);
+  };
+  b.ack(roomy, 1, 2);
+  assert.equal(lookups, 0);
+  b.ack(tight, 1);
+  assert.equal(lookups, 1);
+});
+
+test("trap 30 (15): the flag of a redelivery stays with its subscription, the stored message has none", () => {
+  const b = bench();
+  const s = b.subscribe("foo", { ackWaitSecs: 1 });
+  b.fill("foo", 1);
+  const [first] = b.take(s.inbox);
+  b.pass(1010);
+  const [again] = b.take(s.inbox);
+  const late = b.subscribe("foo", { startPosition: START_POSITION.FIRST });
+  assert.deepEqual(b.take(late.inbox), [first]);
+  assert.deepEqual([...again!], [...first!, 0x30, 1, 0x38, 1]);
 });

@@ -1,11 +1,25 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { StoreError } from "../../../src/store/types.ts";
+import { StoreError, type SubscriptionRecord } from "../../../src/store/types.ts";
 import { START_POSITION } from "../../../src/wire/stan_control.ts";
 import { STAN_ERROR } from "../../../src/wire/stan_errors.ts";
 import { StreamingBench } from "../../helpers/streaming_bench.ts";
 
 const { FIRST, NEW_ONLY } = START_POSITION;
+/** The fields of SubState, by their names here (5). */
+const FIELDS = [
+  "ackInbox",
+  "ackWaitSecs",
+  "clientId",
+  "durableName",
+  "id",
+  "inbox",
+  "isClosed",
+  "isDurable",
+  "lastSent",
+  "maxInFlight",
+  "queueGroup",
+];
 const D = { durableName: "D", startPosition: FIRST, ackWaitSecs: 30 };
 
 function bench(options: ConstructorParameters<typeof StreamingBench>[0] = {}): StreamingBench {
@@ -14,7 +28,7 @@ function bench(options: ConstructorParameters<typeof StreamingBench>[0] = {}): S
   return made;
 }
 
-test("19.2: a second request for an active durable is refused, other channels and clients have their own", () => {
+test("invariant 110 (19.2): a second request for an active durable is refused, other channels and clients have their own", () => {
   const b = bench();
   b.connect("other");
   b.subscribe("foo", D);
@@ -23,7 +37,7 @@ test("19.2: a second request for an active durable is refused, other channels an
   b.subscribe("foo", { ...D, clientId: "other" });
 });
 
-test("19.3, 19.4: a resume brings the pending messages at once, in sequence order, then new ones", () => {
+test("invariants 66, 112, 113 (19.3, 19.4): a resume brings the pending messages at once, in sequence order, then new ones", () => {
   const b = bench();
   const s = b.subscribe("foo", D);
   b.fill("foo", 7);
@@ -38,7 +52,7 @@ test("19.3, 19.4: a resume brings the pending messages at once, in sequence orde
 });
 
 for (const way of ["closeSubscription", "close", "heartbeats"] as const) {
-  test(`19.3: a durable is resumed behind its last message after: ${way}`, () => {
+  test(`invariants 32, 111 (19.3): a durable is resumed behind its last message after: ${way}`, () => {
     const b = new StreamingBench({
       core: { heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 100, heartbeatFailCount: 1 },
     });
@@ -70,7 +84,7 @@ test("17.5: the redelivery count survives close and resume within a run", () => 
   assert.equal(b.heard(b.subscribe("foo", D)), "1r3");
 });
 
-test("19.5: with pending above the new max in flight, a new message follows only when acks bring it below", () => {
+test("invariants 112, 113 (19.5): with pending above the new max in flight, a new message follows only when acks bring it below", () => {
   const b = bench();
   const first = b.subscribe("foo", D);
   b.fill("foo", 5);
@@ -84,7 +98,7 @@ test("19.5: with pending above the new max in flight, a new message follows only
   assert.equal(b.heard(s), "6");
 });
 
-test("19.6: after a resume the next redelivery comes at the previous expiry plus the new ack wait", () => {
+test("invariants 112, 115 (19.6): after a resume the next redelivery comes at the previous expiry plus the new ack wait", () => {
   const b = bench();
   const first = b.subscribe("foo", { ...D, ackWaitSecs: 1 });
   b.fill("foo", 1);
@@ -107,7 +121,7 @@ test("19.7: offline nothing is sent, no timer runs, and what disappears meanwhil
   assert.equal(b.heard(s), "4 5");
 });
 
-test("trap 20: an ack to the ack inbox from before the resume does not count", () => {
+test("invariant 78, trap 20 (16.2): an ack to the ack inbox from before the resume does not count", () => {
   const b = bench();
   const first = b.subscribe("foo", { ...D, ackWaitSecs: 1 });
   b.fill("foo", 1);
@@ -118,12 +132,17 @@ test("trap 20: an ack to the ack inbox from before the resume does not count", (
   assert.equal(b.heard(s), "1r1 1r2");
 });
 
-test("26.3: acks sent just before a close count", () => {
-  for (const kind of ["unsubscribe", "closeSubscription", "close"] as const) {
+test("invariant 79, trap 45 (26.3): acks sent just before a close count", () => {
+  // Fifty times, cut into turns at every place.
+  for (let round = 0; round < 50; round++) {
+    const kind = (["unsubscribe", "closeSubscription", "close"] as const)[round % 3]!;
     const b = bench();
     const s = b.subscribe("foo", D);
     b.fill("foo", 3);
-    for (const sequence of [1, 2, 3]) b.postAck(s, sequence);
+    for (const sequence of [1, 2, 3]) {
+      b.postAck(s, sequence);
+      if (round % 4 === sequence) b.turn();
+    }
     if (kind === "close") b.close("me");
     else b[kind](s);
     if (kind === "close") b.connect("me");
@@ -131,7 +150,7 @@ test("26.3: acks sent just before a close count", () => {
   }
 });
 
-test("19.4: no new message precedes the pending ones, however the publishes race with the resume", () => {
+test("invariant 114, trap 43 (19.4): no new message precedes the pending ones, however the publishes race with the resume", () => {
   const b = bench();
   const first = b.subscribe("foo", D);
   b.fill("foo", 2);
@@ -143,7 +162,7 @@ test("19.4: no new message precedes the pending ones, however the publishes race
   assert.equal(b.heard("_INBOX.again"), "1r1 2r1 3 4");
 });
 
-test("20.4: unsubscribe frees the name: the next one begins at its own start position", () => {
+test("invariant 116 (20.4): unsubscribe frees the name: the next one begins at its own start position", () => {
   const b = bench();
   b.fill("foo", 2);
   const s = b.subscribe("foo", D);
@@ -151,7 +170,7 @@ test("20.4: unsubscribe frees the name: the next one begins at its own start pos
   assert.equal(b.heard(b.subscribe("foo", { ...D, startPosition: NEW_ONLY })), "");
 });
 
-test("19.8: an offline durable cannot be unsubscribed", () => {
+test("invariant 117 (19.8): an offline durable cannot be unsubscribed", () => {
   const b = bench();
   const s = b.subscribe("foo", D);
   b.closeSubscription(s);
@@ -160,7 +179,7 @@ test("19.8: an offline durable cannot be unsubscribed", () => {
   }
 });
 
-test("19.2: with replace_durable the second request takes over, the close of the first is refused", () => {
+test("invariant 118 (19.2): with replace_durable the second request takes over, the close of the first is refused", () => {
   const b = bench({ core: { replaceDurable: true } });
   const first = b.subscribe("foo", D);
   b.fill("foo", 1);
@@ -171,7 +190,7 @@ test("19.2: with replace_durable the second request takes over, the close of the
   assert.equal(b.askError("closeSubscription", b.leaveRequest(first)), STAN_ERROR.INVALID_SUBSCRIPTION);
 });
 
-test("12.5: a resume that the store refuses leaves the durable offline and resumable", () => {
+test("invariant 119 (12.5): a resume that the store refuses leaves the durable offline and resumable", () => {
   const b = bench();
   const first = b.subscribe("foo", D);
   b.fill("foo", 1);
@@ -188,7 +207,7 @@ test("12.5: a resume that the store refuses leaves the durable offline and resum
   assert.equal(b.heard(b.subscribe("foo", D)), "1r1 2");
 });
 
-test("8.5: a durable resumed while its client missed heartbeats starts without the flag (trap 56)", () => {
+test("trap 56 (8.5): a durable resumed while its client missed heartbeats starts without the flag", () => {
   const b = new StreamingBench({ core: { heartbeatIntervalMs: 1000, heartbeatTimeoutMs: 100, heartbeatFailCount: 9 } });
   b.connect("me");
   b.manners.set("_INBOX.hb.me", "gone");
@@ -222,4 +241,54 @@ test("17.1: a resume under way is not cut into by the redelivery timer", () => {
   b.driver.drained();
   b.turn();
   assert.equal(b.heard("_INBOX.again"), "1r1 2r1 3r1");
+});
+
+test("invariant 78 (16.2): an ack after the close is ignored, the message comes on resume", () => {
+  const b = bench();
+  const s = b.subscribe("foo", D);
+  b.fill("foo", 1);
+  b.closeSubscription(s);
+  assert.equal(b.postAck(s, 1), false, "nobody listens there");
+  // Also one that was on its way through the server while the subscription ended.
+  const other = b.subscribe("foo", D);
+  b.post("closeSubscription", b.leaveRequest(other));
+  b.postAck(other, 1);
+  b.turn();
+  assert.equal(b.heard(b.subscribe("foo", D)), "1r2");
+});
+
+test("traps 39, 40, 41, 57 (5, 14.1): what is written of durables and shadows, and that no count is among it", () => {
+  const b = bench();
+  b.fill("foo", 1);
+  const { subscriptions } = b.store.channel("foo")!;
+  const written: SubscriptionRecord[] = [];
+  const { create, update } = subscriptions;
+  subscriptions.create = (record) => {
+    written.push({ ...record });
+    return create.call(subscriptions, record);
+  };
+  subscriptions.update = (record) => {
+    written.push({ ...record });
+    update.call(subscriptions, record);
+  };
+  const last = () => {
+    const record = written.at(-1)!;
+    assert.deepEqual(Object.keys(record).sort(), FIELDS);
+    const { clientId, durableName, queueGroup, isDurable, isClosed, lastSent } = record;
+    return [clientId, durableName, queueGroup, isDurable, isClosed, lastSent];
+  };
+  let s = b.subscribe("foo", { ...D, ackWaitSecs: 1 });
+  assert.deepEqual(last(), ["me", "D", "", true, false, 0]);
+  b.pass(2010);
+  b.closeSubscription(s);
+  // Trap 40: the client ID is cleared in memory only, or nobody could find the durable after a restart.
+  assert.deepEqual(last(), ["me", "D", "", true, true, 1]);
+  s = b.subscribe("foo", D);
+  assert.deepEqual(last(), ["me", "D", "", true, false, 1]);
+  const member = b.subscribe("foo", { ...D, queueGroup: "g" });
+  assert.deepEqual(last(), ["me", "", "D:g", true, false, 0]);
+  b.closeSubscription(member);
+  assert.deepEqual(last(), ["", "", "D:g", true, false, 1]);
+  b.subscribe("foo", { ...D, queueGroup: "g" });
+  assert.deepEqual(last(), ["me", "", "D:g", true, false, 1]);
 });

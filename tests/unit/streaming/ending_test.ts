@@ -15,7 +15,7 @@ function bench(): StreamingBench {
 }
 
 for (const kind of KINDS) {
-  test(`20.1: errors of ${kind} in their order`, () => {
+  test(`invariant 120, trap 47 (20.1): errors of ${kind} in their order`, () => {
     const b = bench();
     const s = b.subscribe("foo", { clientId: "other" });
     const request = (changes: Partial<typeof s>) => b.askError(kind, b.leaveRequest({ ...s, ...changes }));
@@ -30,7 +30,7 @@ for (const kind of KINDS) {
     assert.equal(b.heard(s), "1");
   });
 
-  test(`20.2: ${kind} works by delivery inbox too, and twice is once too often`, () => {
+  test(`invariants 121, 122, trap 46 (20.2): ${kind} works by delivery inbox too, and twice is once too often`, () => {
     const b = bench();
     const s = b.subscribe("foo");
     assert.equal(b.ask(kind, b.leaveRequest(s, s.inbox))?.length, 0);
@@ -75,7 +75,7 @@ const MATRIX: [string, Partial<SubscriptionRequest>, boolean, Record<Way, string
 
 for (const [name, changes, othersRemain, expected] of MATRIX) {
   for (const way of ["unsubscribe", "closeSubscription", "close"] as const) {
-    test(`20.4: ${name}, ${way}`, () => {
+    test(`invariant 123 (20.4): ${name}, ${way}`, () => {
       const b = bench();
       const request = { ...changes, clientId: "other", startPosition: FIRST };
       const s = b.subscribe("foo", request);
@@ -96,7 +96,7 @@ for (const [name, changes, othersRemain, expected] of MATRIX) {
   }
 }
 
-test("20.5: a client close ends the registration first: its ID is free in the same batch", () => {
+test("invariant 126, trap 44 (20.5): a client close ends the registration first: its ID is free in the same batch", () => {
   const b = bench();
   const s = b.subscribe("foo", { durableName: "D", startPosition: FIRST });
   b.fill("foo", 1);
@@ -110,7 +110,7 @@ test("20.5: a client close ends the registration first: its ID is free in the sa
   assert.equal(b.requests.length, 0);
 });
 
-test("20.6: publishes received before the close are stored and acked", () => {
+test("invariants 46, 47 (20.6): publishes received before the close are stored and acked", () => {
   const b = bench();
   const replies = Array.from({ length: 200 }, () => b.post("publish", b.publishRequest("foo")));
   const close = b.post("close", bytesOf("\x0a\x02me"));

@@ -1,5 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import { byteString } from "../../../src/base/bytes.ts";
+import { decodeMsgProto, MsgProtoView } from "../../../src/wire/stan_hot.ts";
 import { decodeMessage } from "../../../src/wire/stan_codec.ts";
 import { START_POSITION } from "../../../src/wire/stan_control.ts";
 import { STAN_ERROR } from "../../../src/wire/stan_errors.ts";
@@ -16,13 +18,13 @@ function guidOf(answer: Uint8Array): string {
   return (decodeMessage("PubAck", answer, 0, answer.length) as { guid: string }).guid;
 }
 
-test("11.1 row 1: what decodes as a control message gets no answer", () => {
+test("invariant 7 (11.1 row 1): what decodes as a control message gets no answer", () => {
   assert.equal(bench().ask("publish", Uint8Array.of(0x08, 0x01, 0x12, 0x01, 0x61)), undefined);
   // A PubMsg that breaks in field 5: guid "G", then a varint.
   assert.equal(bench().ask("publish", Uint8Array.of(0x12, 0x01, 0x47, 0x28, 0x01)), undefined);
 });
 
-test("11.1 row 2: a broken publish is refused, with its guid if that came before", () => {
+test("invariant 7 (11.1 row 2): a broken publish is refused, with its guid if that came before", () => {
   const b = bench();
   assert.equal(b.askError("publish", Uint8Array.of(0x22, 0x01, 0x61)), STAN_ERROR.INVALID_PUBLISH_REQUEST);
   const answer = b.ask("publish", Uint8Array.of(0x12, 0x01, 0x47, 0x1a, 0x05, 0x61))!;
@@ -30,7 +32,7 @@ test("11.1 row 2: a broken publish is refused, with its guid if that came before
   assert.equal(guidOf(answer), "G");
 });
 
-test("11.1 row 3: without guid, or with a name that no channel can have", () => {
+test("invariant 33 (11.1 row 3): without guid, or with a name that no channel can have", () => {
   const b = bench();
   assert.equal(b.publish("foo", "", { guid: "" }), STAN_ERROR.INVALID_PUBLISH_REQUEST);
   assert.equal(b.askError("publish", new Uint8Array(0)), STAN_ERROR.INVALID_PUBLISH_REQUEST);
@@ -40,9 +42,9 @@ test("11.1 row 3: without guid, or with a name that no channel can have", () => 
   for (const name of ["foo bar", "foo\\bar", "foo.bar"]) assert.equal(b.publish(name), "", name);
 });
 
-test("11.2: a connection ID alone identifies, the client ID is looked at only without one", () => {
+test("invariant 39, trap 4 (11.2): a connection ID alone identifies, the client ID is looked at only without one", () => {
   const b = bench();
-  assert.equal(b.publish("foo", "", { clientId: "stranger" }), "");
+  for (const clientId of ["stranger", ""]) assert.equal(b.publish("foo", "", { clientId }), "");
   assert.equal(b.publish("foo", "", { connectionId: "wrong" }), STAN_ERROR.INVALID_PUBLISH_REQUEST);
   assert.equal(b.publish("foo", "", { connectionId: "" }), "");
   assert.equal(b.publish("foo", "", { connectionId: "", clientId: "stranger" }), STAN_ERROR.INVALID_PUBLISH_REQUEST);
@@ -50,7 +52,7 @@ test("11.2: a connection ID alone identifies, the client ID is looked at only wi
   assert.equal(b.publish("foo"), STAN_ERROR.INVALID_PUBLISH_REQUEST);
 });
 
-test("11.7: deliveries of a batch leave before its acks, refusals in front of both", () => {
+test("invariant 45, trap 16 (11.7): deliveries of a batch leave before its acks, refusals in front of both", () => {
   const b = bench();
   const s = b.subscribe("foo");
   const first = b.post("publish", b.publishRequest("foo", "1"));
@@ -60,7 +62,7 @@ test("11.7: deliveries of a batch leave before its acks, refusals in front of bo
   assert.deepEqual(b.sent.map(({ subject }) => subject), [refused, s.inbox, s.inbox, first, second]);
 });
 
-test("11.8: without reply subject a message is stored and delivered, and not acked", () => {
+test("invariant 43 (11.8): without reply subject a message is stored and delivered, and not acked", () => {
   const b = bench();
   const s = b.subscribe("foo");
   b.driver.serve("publish", b.publishRequest("foo", "x"), undefined);
@@ -69,14 +71,14 @@ test("11.8: without reply subject a message is stored and delivered, and not ack
   assert.equal(b.heard(s), "1");
 });
 
-test("11.9: the same guid twice is two messages", () => {
+test("invariant 41 (11.9): the same guid twice is two messages", () => {
   const b = bench();
   const s = b.subscribe("foo");
   for (let i = 0; i < 2; i++) assert.equal(b.publish("foo", "", { guid: "same" }), "");
   assert.equal(b.heard(s), "1 2");
 });
 
-test("10.3: two names that differ in letter case only cannot coexist", () => {
+test("invariant 34, trap 15 (10.3): two names that differ in letter case only cannot coexist", () => {
   const b = bench();
   assert.equal(b.publish("foo"), "");
   const text = 'rejecting channel "FOO" because channel "foo" alreay exists (different cases not allowed)';
@@ -84,7 +86,7 @@ test("10.3: two names that differ in letter case only cannot coexist", () => {
   assert.equal(b.subscribeError("FOO"), text);
 });
 
-test("10.4: too many channels, existing ones go on", () => {
+test("invariant 35, trap 15 (10.4): too many channels, existing ones go on", () => {
   const b = bench({ maxChannels: 2 });
   for (const name of ["a", "b"]) assert.equal(b.publish(name), "");
   assert.equal(b.publish("c"), "too many channels");
@@ -92,7 +94,7 @@ test("10.4: too many channels, existing ones go on", () => {
   assert.equal(b.publish("a"), "");
 });
 
-test("10.7, 30.50: a message that cannot be stored takes no sequence and disturbs no other", () => {
+test("invariant 50, trap 17 (10.7): a message that cannot be stored takes no sequence and disturbs no other", () => {
   const b = bench();
   const s = b.subscribe("foo");
   b.fill("foo", 1);
@@ -107,7 +109,7 @@ test("10.7, 30.50: a message that cannot be stored takes no sequence and disturb
   assert.deepEqual(b.delivered(s).map(({ sequence, data }) => `${sequence}${data}`), ["1m0", "2x", "3z"]);
 });
 
-test("10.8: when the clock goes back the previous stamp is repeated", () => {
+test("invariant 37 (10.8): when the clock goes back the previous stamp is repeated", () => {
   const b = bench();
   b.fill("foo", 1);
   b.driver.wallOffsetMs -= 5000;
@@ -153,4 +155,96 @@ test("11.3: the buffer of a publish is not read after the call", () => {
   payload.fill(0);
   b.turn();
   assert.equal(b.delivered(s)[0]!.data, "hello");
+});
+
+/** The fields of a delivery, each with its payload as hexadecimal text. */
+function delivery(b: StreamingBench, inbox: string): Uint8Array {
+  const [payload] = b.take(inbox);
+  assert.ok(payload !== undefined, "nothing was delivered");
+  return payload;
+}
+
+test("invariant 3 (3.1): a delivery without payload has no field 4, one without reply no field 3", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  // Field 1 is two bytes, field 2 five; then comes the first optional one, or the stamp (0x28).
+  const third = (data: string, reply: string) => {
+    assert.equal(b.publish("foo", data, { reply }), "");
+    return delivery(b, s.inbox)[7];
+  };
+  assert.deepEqual([third("", ""), third("x", ""), third("", "r"), third("x", "r")], [0x28, 0x22, 0x1a, 0x1a]);
+  assert.equal(b.publish("foo", "", { reply: "r" }), "");
+  assert.equal(delivery(b, s.inbox)[10], 0x28);
+});
+
+test("invariant 33, trap 13 (10.1): the same names are refused and accepted for subscriptions, spaces included", () => {
+  const b = bench();
+  for (const name of ["foo.*", "a>b", "foo/bar", "foo.", ".foo", "foo..bar", ""]) {
+    assert.equal(b.subscribeError(name), STAN_ERROR.INVALID_SUBJECT, name);
+  }
+  for (const name of ["foo bar", " foo", "foo\\bar", "foo.bar"]) {
+    const s = b.subscribe(name);
+    assert.equal(b.publish(name), "", name);
+    assert.equal(b.heard(s), "1");
+  }
+});
+
+test("invariant 36 (10.7): every channel counts 1, 2, 3 for itself", () => {
+  const b = bench();
+  const [foo, bar] = ["foo", "bar"].map((name) => b.subscribe(name));
+  for (const name of ["foo", "foo", "bar", "foo", "bar"]) b.post("publish", b.publishRequest(name));
+  b.post("publish", b.publishRequest("foo.*"));
+  b.post("publish", b.publishRequest("foo"));
+  b.turn();
+  assert.deepEqual([b.heard(foo!), b.heard(bar!)], ["1 2 3 4", "1 2"]);
+});
+
+test("invariant 38 (11.1 row 3): the refusal of a publish without guid carries none", () => {
+  const b = bench();
+  const answer = b.ask("publish", b.publishRequest("foo", "", { guid: "" }))!;
+  assert.equal(b.error("publish", answer), STAN_ERROR.INVALID_PUBLISH_REQUEST);
+  // It begins with field 2, the error.
+  assert.equal(answer[0], 0x12);
+});
+
+test("invariant 42 (11.9): reply and payload arrive as they were sent, whatever bytes they hold", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  const view = new MsgProtoView();
+  for (const text of ["answer.here", "\x00\xff\x80", "x".repeat(300)]) {
+    assert.equal(b.publish("foo", text, { reply: text }), "");
+    const payload = delivery(b, s.inbox);
+    assert.ok(decodeMsgProto(payload, 0, payload.length, view));
+    assert.equal(byteString(payload, view.replyStart, view.replyEnd), text);
+    assert.equal(byteString(payload, view.dataStart, view.dataEnd), text);
+  }
+});
+
+test("trap 3 (10.8): the time stamp of a delivery is the server's clock to the last digit", () => {
+  const b = bench();
+  const s = b.subscribe("foo");
+  b.pass(1234);
+  const expected = b.driver.wallNs;
+  assert.ok(expected > BigInt(Number.MAX_SAFE_INTEGER));
+  b.fill("foo", 1);
+  const payload = delivery(b, s.inbox);
+  let stamp = 0n;
+  // Field 5 comes last in a first delivery: a varint of nine bytes.
+  assert.equal(payload[payload.length - 10], 0x28);
+  for (let i = 0; i < 9; i++) stamp |= BigInt(payload[payload.length - 9 + i]! & 0x7f) << BigInt(7 * i);
+  assert.equal(stamp, expected);
+});
+
+test("trap 14 (10.3): whoever puts a channel into the table, recovery included, takes its spelling", () => {
+  const b = bench();
+  b.subscribe("Foo.Bar");
+  assert.equal(b.core.channels.otherSpelling("foo.bar"), "Foo.Bar");
+  assert.equal(b.core.channels.otherSpelling("Foo.Bar"), undefined);
+  // Beyond ASCII as well: the name is a byte string of UTF-8.
+  b.subscribe(byteString(new TextEncoder().encode("ÄPFEL")));
+  assert.equal(
+    b.core.channels.otherSpelling(byteString(new TextEncoder().encode("äpfel"))),
+    byteString(new TextEncoder().encode("ÄPFEL")),
+  );
+  assert.equal(b.core.channels.otherSpelling("apfel"), undefined);
 });

@@ -12,7 +12,7 @@ function bench(options: ConstructorParameters<typeof StreamingBench>[0] = {}): S
   return made;
 }
 
-test("12.2: rows 2 to 8 are checked in their order", () => {
+test("invariant 51 (12.2): rows 2 to 8 are checked in their order", () => {
   const b = bench();
   const rows: [Partial<SubscriptionRequest>, string][] = [
     [{ clientId: "" }, STAN_ERROR.CLIENT_ID_MISSING],
@@ -31,7 +31,7 @@ test("12.2: rows 2 to 8 are checked in their order", () => {
   }
 });
 
-test("12.2: other values that are refused", () => {
+test("invariant 52 (12.2): other values that are refused", () => {
   const b = bench();
   assert.equal(b.subscribeError("foo", { ackWaitSecs: -1 }), STAN_ERROR.INVALID_ACK_WAIT);
   assert.equal(b.subscribeError("foo", { maxInFlight: -1 }), STAN_ERROR.INVALID_MAX_IN_FLIGHT);
@@ -40,7 +40,7 @@ test("12.2: other values that are refused", () => {
   assert.equal(b.askError("subscribe", new Uint8Array(0)), STAN_ERROR.CLIENT_ID_MISSING);
 });
 
-test("12.2 row 10: a colon is refused in the durable name of a queue member only, and the channel exists then", () => {
+test("invariants 53, 54 (12.2 row 10): a colon is refused in the durable name of a queue member only, and the channel exists then", () => {
   const b = bench();
   assert.equal(b.subscribeError("foo", { queueGroup: "g", durableName: "a:b" }), STAN_ERROR.INVALID_DURABLE_NAME);
   assert.ok(b.core.find("foo") !== undefined);
@@ -60,7 +60,7 @@ test("D14: an empty delivery inbox is refused", () => {
   assert.equal(bench().subscribeError("foo", { inbox: "" }), STAN_ERROR.INVALID_SUBSCRIPTION_REQUEST);
 });
 
-test("30.55: every response has an ack inbox of its own", () => {
+test("invariant 55 (6.1): every response has an ack inbox of its own", () => {
   const b = bench();
   const inboxes = new Set<string>();
   for (let i = 0; i < 20; i++) inboxes.add(b.subscribe("foo").ackInbox);
@@ -68,7 +68,7 @@ test("30.55: every response has an ack inbox of its own", () => {
   for (const inbox of inboxes) assert.match(inbox, /^_INBOX\.[0-9A-Za-z]{22}$/);
 });
 
-test("12.1: the response leaves before the first message, also when a publish of the same batch came first", () => {
+test("invariant 56, trap 18 (12.1): the response leaves before the first message, also when a publish of the same batch came first", () => {
   const b = bench();
   b.post("publish", b.publishRequest("foo"), "_INBOX.d");
   b.post(
@@ -111,7 +111,7 @@ test("12.1: a resume that overtakes the flush of the request before it waits for
   assert.equal(b.heard("_INBOX.2"), "1");
 });
 
-test("12.5: a refused request leaves nothing behind", () => {
+test("invariant 59 (12.5): a refused request leaves nothing behind", () => {
   const b = bench({ limits: { maxSubscriptions: 1 } });
   b.subscribe("foo");
   for (const changes of [{}, { durableName: "d" }, { queueGroup: "g" }]) {
@@ -138,7 +138,7 @@ const FIVE: [string, Partial<SubscriptionRequest>, string][] = [
 ];
 
 for (const [name, changes, expected] of FIVE) {
-  test(`13: with 1 to 5 stored, ${name} gives "${expected}", then 6`, () => {
+  test(`invariant 61, trap 22 (13): with 1 to 5 stored, ${name} gives "${expected}", then 6`, () => {
     const b = bench();
     b.fill("foo", 5);
     b.pass(1000);
@@ -148,14 +148,14 @@ for (const [name, changes, expected] of FIVE) {
     assert.equal(b.heard(s), "6");
   });
 
-  test(`13: in an empty channel, ${name} receives message 1`, () => {
+  test(`invariant 62, trap 23 (13): in an empty channel, ${name} receives message 1`, () => {
     const b = bench();
     const s = b.subscribe("foo", changes);
     b.fill("foo", 1);
     assert.equal(b.heard(s), "1");
   });
 
-  test(`13: with everything expired, ${name} receives the next message only`, () => {
+  test(`invariant 64, traps 23, 24 (13): with everything expired, ${name} receives the next message only`, () => {
     const b = bench({ limits: { maxAgeMs: 500 } });
     b.fill("foo", 5);
     b.pass(1000);
@@ -166,7 +166,7 @@ for (const [name, changes, expected] of FIVE) {
   });
 }
 
-test("13, 30.63: with 11 to 20 left of 20", () => {
+test("invariant 63 (13): with 11 to 20 left of 20", () => {
   const b = bench({ limits: { maxMessages: 10 } });
   b.fill("foo", 20);
   const startPosition = START_POSITION.SEQUENCE_START;
@@ -179,7 +179,7 @@ test("13, 30.63: with 11 to 20 left of 20", () => {
   assert.equal(b.heard(late), "21");
 });
 
-test("13, 30.65: a time between two messages starts at the second", () => {
+test("invariant 65 (13): a time between two messages starts at the second", () => {
   const b = bench();
   b.fill("foo", 1);
   b.pass(1500);
@@ -196,4 +196,41 @@ test("10.5: a sequence beyond 2^53 starts behind the end", () => {
   const s = b.subscribe("foo", { startPosition, startSequence: Number.MAX_SAFE_INTEGER });
   b.fill("foo", 1);
   assert.equal(b.heard(s), "3");
+});
+
+test("invariant 60 (12.6): a burst of 1000 requests is answered in order", () => {
+  const b = bench();
+  const replies = Array.from({ length: 1000 }, (_, at) => b.post("subscribe", b.subscribeRequest(`c${at % 7}`)));
+  b.turn();
+  assert.deepEqual(b.sent.map(({ subject }) => subject), replies);
+  for (const reply of replies) assert.equal(b.error("subscribe", b.answer(reply)), "");
+});
+
+test("trap 21 (12.6): a long backlog is not delivered inside the request: others are answered first, and served meanwhile", () => {
+  const b = bench();
+  const data = "x".repeat(100_000);
+  for (let i = 0; i < 60; i++) b.publish("foo", data);
+  b.post("subscribe", b.subscribeRequest("foo", { inbox: "_INBOX.d", startPosition: START_POSITION.FIRST }));
+  const reply = b.post("subscribe", b.subscribeRequest("bar", { inbox: "_INBOX.bar" }));
+  b.driver.turn();
+  assert.equal(b.error("subscribe", b.answer(reply)), "");
+  const first = b.delivered("_INBOX.d").length;
+  assert.ok(first > 0 && first < 10, `${first} messages in the first turn`);
+  b.post("publish", b.publishRequest("bar"));
+  b.driver.turn();
+  assert.equal(b.heard("_INBOX.bar"), "1");
+  b.turn();
+  assert.ok(b.delivered("_INBOX.d").length >= 40);
+});
+
+test("trap 28 (15.1 step 9): an old message sent for the first time is due one ack wait from now, not from its stamp", () => {
+  const b = bench();
+  b.fill("foo", 2);
+  b.pass(3_600_000);
+  const s = b.subscribe("foo", { ackWaitSecs: 1, maxInFlight: 1, startPosition: START_POSITION.FIRST });
+  b.pass(500);
+  // The timer of message 1 runs on and fires at 1.0, when 2 is half a second old at this subscription.
+  b.ack(s, 1);
+  b.pass(1010);
+  assert.equal(b.heardAt(s), "1@3600000 2@3600500 2r1@3601500");
 });

@@ -55,7 +55,7 @@ function responseFields() {
   };
 }
 
-test("3.4: ConnectResponse golden vectors", () => {
+test("invariant 1 (3.4): ConnectResponse golden vectors", () => {
   const { subjects, fields } = responseFields();
   assert.equal(toHex(encodeConnectResponse(fields)), SUBJECTS_HEX + "5001");
   const withPings = encodeConnectResponse({
@@ -75,7 +75,7 @@ test("3.4: ConnectResponse golden vectors", () => {
   );
 });
 
-test("3.4: the other golden vectors", () => {
+test("invariant 1 (3.4): the other golden vectors", () => {
   assert.equal(
     toHex(encodeCloseResponse({ error: STAN_ERROR.UNKNOWN_CLIENT_ID })),
     "0a167374616e3a20756e6b6e6f776e20636c69656e744944",
@@ -94,7 +94,7 @@ test("3.4: the other golden vectors", () => {
   assert.equal(encodeCloseResponse({ error: "" }).length, 0);
 });
 
-test("3.2: a ping interval of -50 is a ten-byte varint, both ways", () => {
+test("invariant 10 (3.2): a ping interval of -50 is a ten-byte varint, both ways", () => {
   const bytes = encodeConnectResponse({ pingIntervalSecs: -50 });
   assert.equal(toHex(bytes), "40ceffffffffffffffff01");
   assert.equal(decodeConnectResponse(bytes, 0, bytes.length)?.pingIntervalSecs, -50);
@@ -147,7 +147,7 @@ test("3.3: texts that are no UTF-8 pass through unchanged", () => {
   assert.equal(decodeCloseRequest(bytes, 0, bytes.length)?.clientId, "\u00ff\u0080\u00fe");
 });
 
-test("4: 64-bit fields are exact; sequences beyond the safe integers mean beyond the end", () => {
+test("trap 3 (4): 64-bit fields are exact; sequences beyond the safe integers mean beyond the end", () => {
   const value = {
     clientId: "me",
     channel: "foo",
@@ -182,7 +182,7 @@ test("4: an unknown start position is handed on", () => {
   assert.equal(decodeSubscriptionRequest(bytes, 0, bytes.length)?.startPosition, 99);
 });
 
-test("3.3: requests with a wrong wire type, or cut, do not decode", () => {
+test("invariant 9, trap 1 (3.3): requests with a wrong wire type, or cut, do not decode", () => {
   for (
     const hex of ["08 01", "0a", "0a05 61", "180a 1d", "1a00", "0c", "0e", "0000", "7b", "28ffffffffffffffffffff01"]
   ) {

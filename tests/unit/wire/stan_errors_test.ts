@@ -35,7 +35,7 @@ stan: invalid subscription
 stan: invalid close request
 `.trim().split("\n");
 
-test("27: the texts are exact", () => {
+test("trap 15 (27): the texts are exact", () => {
   assert.deepEqual(Object.values(STAN_ERROR), CATALOGUE);
   assert.ok(Object.isFrozen(STAN_ERROR));
 });

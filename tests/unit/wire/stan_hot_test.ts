@@ -44,7 +44,7 @@ function decodesPub(hex: string): { ok: boolean; view: PubMsgView; bytes: Uint8A
   return { ok, view, bytes };
 }
 
-test("3.4: PubMsg golden vector", () => {
+test("invariant 1 (3.4): PubMsg golden vector", () => {
   const { ok, view, bytes } = decodesPub(PUB_MSG);
   assert.equal(ok, true);
   const text = (start: number, end: number) => new TextDecoder().decode(bytes.subarray(start, end));
@@ -62,7 +62,7 @@ test("a view forgets the message before", () => {
   assert.deepEqual({ ...view }, { ...new PubMsgView() });
 });
 
-test("3.4: PubAck golden vectors", () => {
+test("invariant 1 (3.4): PubAck golden vectors", () => {
   const out = new Uint8Array(64);
   const guid = ascii("xG1x");
   assert.equal(toHex(out, 0, encodePubAck(out, 0, guid, 1, 3)), "0a024731");
@@ -80,7 +80,7 @@ test("11.1: a refusal without a guid has the error alone", () => {
   assert.equal(pubAckSize(0, 1), 3);
 });
 
-test("3.4: MsgProto golden vectors", () => {
+test("invariant 1 (3.4): MsgProto golden vectors", () => {
   const out = new Uint8Array(128);
   const source = ascii("..rr.hi..");
   let end = encodeMsgProto(out, 3, 1, ascii("foo"), source, 0, 0, 5, 7, STAMP_HIGH, STAMP_LOW);
@@ -94,14 +94,14 @@ test("3.4: MsgProto golden vectors", () => {
   assert.equal(toHex(out, 0, end), `08021204776972651a02727228${stampHex()}`);
 });
 
-test("3.1: a delivery on channel foo with a sequence below 128 is payload + 19 bytes", () => {
+test("invariant 2, trap 2 (3.1): a delivery on channel foo with a sequence below 128 is payload + 19 bytes", () => {
   // 19 = sequence 2, subject 5, tag and length of the data 2, timestamp 10.
   for (const length of [1, 2, 40, 41, 127]) {
     assert.equal(msgProtoSize(127, 3, 0, length, STAMP_HIGH, STAMP_LOW), length + 19);
   }
 });
 
-test("3.1: fields of default value are left out", () => {
+test("invariant 3, trap 2 (3.1): fields of default value are left out", () => {
   const out = new Uint8Array(16);
   assert.equal(encodeMsgProto(out, 0, 0, new Uint8Array(0), out, 0, 0, 0, 0, 0, 0), 0);
   assert.equal(msgProtoSize(0, 0, 0, 0, 0, 0), 0);
@@ -140,7 +140,7 @@ test("sizes slide over every boundary of lengths and of the copy loop", () => {
   }
 });
 
-test("3.4: Ack golden vector", () => {
+test("invariant 1 (3.4): Ack golden vector", () => {
   const bytes = fromHex("0a03666f6f 1001");
   const view = new AckView();
   assert.equal(decodeAck(bytes, 0, bytes.length, view), true);
@@ -288,7 +288,7 @@ test("3.3: strings are not checked for UTF-8", () => {
   assert.equal(toHex(bytes, view.subjectStart, view.subjectEnd), "ff80");
 });
 
-test("3.3: the five bytes `dummy` decode as nothing", () => {
+test("trap 1 (3.3): the five bytes `dummy` decode as nothing", () => {
   const dummy = ascii("dummy");
   assert.equal(decodePubMsg(dummy, 0, 5, new PubMsgView()), false);
   assert.equal(decodesAsCtrlMsg(dummy, 0, 5), false);

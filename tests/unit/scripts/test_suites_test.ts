@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { judge, parseBunCounts, parseDenoCounts } from "../../../scripts/suites.ts";
+import { judge, parseBunCounts, parseDenoCounts } from "../../../scripts/test_suites.ts";
 import { parseSelection, totalLine, UsageError } from "../../../scripts/test.ts";
 import { isVersionAtLeast } from "../../../scripts/toolchain.ts";
 

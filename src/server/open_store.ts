@@ -1,0 +1,26 @@
+/** The store that the options ask for. Nothing on disk is touched before it recovers. */
+import type { ResolvedChannelLimits } from "../config/limits.ts";
+import type { Options } from "../config/options.ts";
+import type { LogView } from "../log/types.ts";
+import type { Runtime } from "../runtime/types.ts";
+import { FileStore } from "../store/file/file_store.ts";
+import { MemoryStore } from "../store/memory/memory_store.ts";
+import type { Store } from "../store/types.ts";
+
+/** Builds the store. Throws StoreError for options that cannot be. */
+export function openStore(options: Options, limits: ResolvedChannelLimits, runtime: Runtime, log: LogView): Store {
+  if (options.store === "MEMORY" || options.coreOnly) return new MemoryStore(limits);
+  const { compactIntervalSecs, autoSyncMs, parallelRecovery: _parallelRecovery, ...file } = options.file;
+  return new FileStore(limits, {
+    ...file,
+    compactIntervalMs: compactIntervalSecs * 1000,
+    autoSyncMs: Math.max(0, autoSyncMs),
+    reserveBytes: 0,
+  }, {
+    disk: runtime.disk,
+    clock: runtime.clock,
+    scheduler: runtime.scheduler,
+    log,
+    runProgram: (path, args, done) => runtime.process.run(path, args, done),
+  });
+}
