@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { describeTools, runChecks } from "./checks.ts";
-import { FAST_SUITES, SUITES } from "./suites.ts";
+import { FAST_SUITES, SUITES } from "./test_suites.ts";
 import { runTests, totalLine, withTests } from "./test.ts";
 import { ensurePackages, findTool, RUNTIMES, type Tool } from "./toolchain.ts";
 

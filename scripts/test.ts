@@ -10,7 +10,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { checkTypes, describeTools } from "./checks.ts";
 import { ensureExecutable } from "./executable.ts";
-import { type Counts, runSuite, type Suite, suiteFiles, SUITES } from "./suites.ts";
+import { type Counts, runSuite, type Suite, suiteFiles, SUITES } from "./test_suites.ts";
 import { ensurePackages, findTool, type RuntimeName, RUNTIMES, type Tool } from "./toolchain.ts";
 
 /** Which tests to run. */

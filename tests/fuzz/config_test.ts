@@ -1,12 +1,11 @@
 /**
  * Random and mutated configuration files, on the language alone and on the whole way to options. Whatever the text,
  * the outcome is a tree or a `ConfigError`, options or lines for the operator: nothing else is thrown, and nothing
- * takes long (a text that hangs the parser hangs this test). `FUZZ_COUNT` texts from `FUZZ_SEED`.
+ * takes long (a text that hangs the parser hangs this test). The kept texts first, then `FUZZ_COUNT` from `FUZZ_SEED`.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { ConfigError } from "../../src/config/language/errors.ts";
 import { parseConfigText } from "../../src/config/language/parser.ts";
@@ -14,13 +13,13 @@ import { type ConfigMap, type ConfigValue, valueSize } from "../../src/config/la
 import { parseCommandLine } from "../../src/config/options.ts";
 import { SeededRandom } from "../conformance/store/random.ts";
 import { memorySources } from "../unit/config/config_support.ts";
-
-const COUNT = Number(process.env["FUZZ_COUNT"] ?? "20000");
-const SEED = Number(process.env["FUZZ_SEED"] ?? "1");
+import { COUNT, readCorpus, reportFind, SEED } from "./corpus.ts";
 
 const GOLDEN = join(import.meta.dirname ?? "", "../golden/config");
 const EXAMPLES = JSON.parse(readFileSync(join(GOLDEN, "examples.json"), "utf8")) as { text: string }[];
+const KEPT = readCorpus("config").map(({ name, bytes }) => ({ name, text: new TextDecoder().decode(bytes) }));
 const SEEDS = [
+  ...KEPT.map((kept) => kept.text),
   readFileSync(join(GOLDEN, "full.conf"), "utf8"),
   readFileSync(join(GOLDEN, "server.conf"), "utf8"),
   ...EXAMPLES.map((example) => example.text),
@@ -89,33 +88,54 @@ function parseOrRefuse(text: string): ConfigMap | undefined {
   }
 }
 
-test("operations 2.2: any text is a tree or a ConfigError", () => {
-  const random = new SeededRandom(SEED);
-  for (let i = 0; i < COUNT; i++) {
-    const text = random.below(2) === 0 ? randomText(random) : mutated(random);
-    try {
-      const root = parseOrRefuse(text);
-      if (root !== undefined) checkTree(root, text.split("\n").length);
-    } catch (error) {
-      throw new Error(`text ${i} of seed ${SEED}: ${JSON.stringify(text)}`, { cause: error });
-    }
+/** A tree or a refusal; a tree is no larger than its text and what the variables put in. */
+function checkText(text: string): void {
+  const root = parseOrRefuse(text);
+  if (root === undefined) return;
+  const size = checkTree(root, text.split("\n").length);
+  // Every value takes a character at least, and the longest variable or file here is shorter than its name and 20 values.
+  assert.ok(size <= 1 + 21 * (text.length + 1), `${size} values of ${text.length} characters`);
+}
+
+/** Options, or lines for the operator. */
+function checkOptions(text: string, flag: string): void {
+  const sources = {
+    ...SOURCES,
+    readFile: (path: string) => path === "f.conf" ? { ok: true, text } as const : SOURCES.readFile(path),
+  };
+  const parsed = parseCommandLine([flag, "f.conf"], "stanchion", sources);
+  assert.equal(parsed.kind === "run" || (parsed.kind === "error" && parsed.messages[0] !== ""), true);
+}
+
+function tryText(label: string, text: string, check: (text: string) => void): void {
+  try {
+    check(text);
+  } catch (error) {
+    reportFind("config", label, new TextEncoder().encode(text), error);
+  }
+}
+
+test("operations 2.2, 2.3: every kept text, whole and cut off at each place", () => {
+  for (const { name, text } of KEPT) {
+    for (let end = 0; end <= text.length; end++) tryText(name, text.slice(0, end), checkText);
+    for (const flag of ["-c", "-sc"]) tryText(name, text, (text) => checkOptions(text, flag));
   }
 });
 
-test("operations 2.3: any file is options or lines for the operator", () => {
-  const random = new SeededRandom(SEED + 1);
-  for (let i = 0; i < COUNT / 4; i++) {
+test(`operations 2.2: ${COUNT} texts are each a tree or a ConfigError`, () => {
+  const random = new SeededRandom(SEED);
+  for (let run = 0; run < COUNT; run++) {
     const text = random.below(2) === 0 ? randomText(random) : mutated(random);
-    const sources = {
-      ...SOURCES,
-      readFile: (path: string) => path === "f.conf" ? { ok: true, text } as const : SOURCES.readFile(path),
-    };
-    try {
-      const parsed = parseCommandLine([random.below(2) === 0 ? "-c" : "-sc", "f.conf"], "stanchion", sources);
-      assert.equal(parsed.kind === "run" || (parsed.kind === "error" && parsed.messages[0] !== ""), true);
-    } catch (error) {
-      throw new Error(`text ${i} of seed ${SEED + 1}: ${JSON.stringify(text)}`, { cause: error });
-    }
+    tryText(`seed ${SEED} text ${run}`, text, checkText);
+  }
+});
+
+test(`operations 2.3: ${Math.floor(COUNT / 4)} files are each options or lines for the operator`, () => {
+  const random = new SeededRandom(SEED + 1);
+  for (let run = 0; run < Math.floor(COUNT / 4); run++) {
+    const text = random.below(2) === 0 ? randomText(random) : mutated(random);
+    const flag = random.below(2) === 0 ? "-c" : "-sc";
+    tryText(`seed ${SEED} file ${run}`, text, (text) => checkOptions(text, flag));
   }
 });
 

@@ -3,19 +3,18 @@
  * more than the limits allow, and throw nothing. `FUZZ_COUNT` inputs from `FUZZ_SEED`.
  */
 import assert from "node:assert/strict";
-import process from "node:process";
 import { test } from "node:test";
 import { bytesOf, byteString } from "../../src/base/bytes.ts";
 import { NatsParser } from "../../src/wire/nats_parser.ts";
 import { SeededRandom } from "../conformance/store/random.ts";
 import { OperationRecorder, parsePlainly } from "../unit/wire/nats_support.ts";
+import { COUNT, readCorpus, reportFind, SEED } from "./corpus.ts";
 
-const COUNT = Number(process.env.FUZZ_COUNT ?? "20000");
-const SEED = Number(process.env.FUZZ_SEED ?? "1");
 /** Small, so that random inputs meet them. */
 const LIMITS = { maxControlLine: 40, maxPayload: 60 };
 
-const CORPUS = [
+/** Frames that random streams are made of. */
+const FRAMES = [
   "PUB foo 5\r\nhello\r\n",
   "PUB foo 5\r\nhello\r\n",
   "PUB foo bar 3\r\nabc\r\n",
@@ -65,7 +64,8 @@ function mutate(text: string, random: SeededRandom): string {
 
 function makeInput(random: SeededRandom): string {
   let text = "";
-  for (let i = random.below(6); i >= 0; i--) text += CORPUS[random.below(CORPUS.length)];
+  if (random.below(4) === 0) text = byteString(KEPT[random.below(KEPT.length)]!.bytes); // Below the length.
+  for (let i = random.below(6); i >= 0; i--) text += FRAMES[random.below(FRAMES.length)];
   for (let i = random.below(4); i > 0; i--) text = mutate(text, random);
   return text;
 }
@@ -81,36 +81,62 @@ function cut(bytes: Uint8Array, random: SeededRandom): Uint8Array[] {
   return pieces;
 }
 
+/** Feeds the pieces and holds what comes out against the plain parser; tells how that ended. */
+function check(pieces: readonly Uint8Array[], headersAllowed: boolean, poison: number): string | undefined {
+  const expected = parsePlainly(byteString(Buffer.concat(pieces)), LIMITS, headersAllowed);
+  const recorder = new OperationRecorder();
+  const parser = new NatsParser(recorder, LIMITS);
+  parser.headersAllowed = headersAllowed;
+  for (const piece of pieces) {
+    // In the middle of poison: looking outside of the range gives other answers.
+    const around = new Uint8Array(piece.length + 64).fill(poison);
+    around.set(piece, 32);
+    parser.feed(around.subarray(32, 32 + piece.length));
+    around.fill(0x20);
+    // A line with its name, or a whole message with its line.
+    assert.ok(parser.pendingBytes <= LIMITS.maxControlLine + 10 + LIMITS.maxPayload + 2 + 100);
+  }
+  // Comparing texts first: it is much faster, and nearly always enough.
+  if (JSON.stringify(recorder.calls) !== JSON.stringify(expected)) assert.deepEqual(recorder.calls, expected);
+  return expected.at(-1);
+}
+
+const KEPT = readCorpus("nats");
+
+test("nats 16: 129. every kept stream, whole, byte by byte, and cut at each place", () => {
+  const ends = new Set<string>();
+  for (const { name, bytes } of KEPT) {
+    const cuts = [[bytes], Array.from(bytes, (byte) => Uint8Array.of(byte))];
+    for (let at = 1; at < bytes.length; at++) cuts.push([bytes.subarray(0, at), bytes.subarray(at)]);
+    for (const pieces of cuts) {
+      for (const headersAllowed of [true, false]) {
+        try {
+          ends.add(check(pieces, headersAllowed, 0x0a)?.split(" ").slice(0, 2).join(" ") ?? "nothing");
+        } catch (error) {
+          reportFind("nats", name, bytes, error);
+        }
+      }
+    }
+  }
+  // Kept for the different ends they come to: every failure, every operation, and nothing at all.
+  const failures = [...ends].filter((end) => end.startsWith("FAILED"));
+  assert.equal(failures.length, 4, [...ends].join());
+  assert.ok(ends.has("nothing") && ends.has("PING"));
+});
+
 test(`nats 16: 129. ${COUNT} mutated streams parse as the plain parser says`, () => {
   const random = new SeededRandom(SEED);
   let failures = 0;
   for (let run = 0; run < COUNT; run++) {
-    const input = makeInput(random);
-    const headersAllowed = random.below(4) > 0;
-    const expected = parsePlainly(input, LIMITS, headersAllowed);
-    const pieces = cut(bytesOf(input), random);
-    const recorder = new OperationRecorder();
-    const parser = new NatsParser(recorder, LIMITS);
-    parser.headersAllowed = headersAllowed;
-    const context = () => `run ${run} of seed ${SEED}: ${JSON.stringify(pieces.map((piece) => byteString(piece)))}`;
+    const bytes = bytesOf(makeInput(random));
+    const pieces = cut(bytes, random);
     try {
-      for (const piece of pieces) {
-        // In the middle of poison: looking outside of the range gives other answers.
-        const around = new Uint8Array(piece.length + 64).fill(random.below(2) === 0 ? 0x0a : 0x39);
-        around.set(piece, 32);
-        parser.feed(around.subarray(32, 32 + piece.length));
-        around.fill(0x20);
-        // A line with its name, or a whole message with its line.
-        assert.ok(parser.pendingBytes <= LIMITS.maxControlLine + 10 + LIMITS.maxPayload + 2 + 100);
-      }
+      const end = check(pieces, random.below(4) > 0, random.below(2) === 0 ? 0x0a : 0x39);
+      if (end?.startsWith("FAILED")) failures++;
     } catch (error) {
-      throw new Error(context(), { cause: error });
+      reportFind("nats", `seed ${SEED} run ${run} cut ${pieces.map((piece) => piece.length).join(" ")}`, bytes, error);
     }
-    if (JSON.stringify(recorder.calls) !== JSON.stringify(expected)) {
-      assert.deepEqual(recorder.calls, expected, context());
-    }
-    if (expected.at(-1)?.startsWith("FAILED")) failures++;
   }
-  // The corpus must be worth something: neither all broken nor all well.
+  // The frames must be worth something: neither all broken nor all well.
   assert.ok(COUNT < 1000 || (failures > COUNT / 10 && failures < COUNT * 0.9), `${failures} of ${COUNT} failed`);
 });

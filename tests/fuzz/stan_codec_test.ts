@@ -2,9 +2,8 @@
  * Mutated messages against the STAN codec. Each stands inside a larger buffer that is filled twice with different poison:
  * a decoder that looks outside its range answers differently. The validator and the hand-written decoders must agree about
  * every input, and protobufjs must read what the validator lets through as the hand-written decoders do.
- * `FUZZ_COUNT` inputs from `FUZZ_SEED`.
+ * The kept inputs first, then `FUZZ_COUNT` from `FUZZ_SEED`.
  */
-import process from "node:process";
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { byteString } from "../../src/base/bytes.ts";
@@ -21,11 +20,16 @@ import {
 import { STAN_SCHEMA, type StanMessageName } from "../../src/wire/stan_schema.ts";
 import { INVALID, validate } from "../../src/wire/stan_validate.ts";
 import { SeededRandom } from "../conformance/store/random.ts";
-import { randomText, toHex } from "../unit/wire/stan_support.ts";
+import { randomText } from "../unit/wire/stan_support.ts";
+import { COUNT, readCorpus, reportFind, SEED } from "./corpus.ts";
 
-const COUNT = Number(process.env.FUZZ_COUNT ?? "20000");
-const SEED = Number(process.env.FUZZ_SEED ?? "1");
+const KEPT = readCorpus("stan");
 const NAMES = Object.keys(STAN_SCHEMA) as StanMessageName[];
+const HOT_NAMES = ["PubMsg", "Ack", "MsgProto", "CtrlMsg"] as const;
+
+function kept(random: SeededRandom): Uint8Array {
+  return KEPT[random.below(KEPT.length)]!.bytes; // Below the length.
+}
 
 /** A random value of a message, as our encoder takes it. */
 function randomMessage(name: StanMessageName, random: SeededRandom, depth = 0): Record<string, unknown> {
@@ -106,77 +110,123 @@ function relative(view: object): string {
   return JSON.stringify(view);
 }
 
-test("3.3: hand-written decoders, validator and library agree about mutated input, and stay inside it", () => {
+const pub = new PubMsgView();
+const ack = new AckView();
+const message = new MsgProtoView();
+
+/** Holds all decoders of the hot messages against each other; true if the library could read it as a publish. */
+function checkHot(input: Uint8Array): boolean {
+  const end = 24 + input.length;
+  let before = "";
+  for (const poison of [0x00, 0x01, 0x80, 0xff]) {
+    const buffer = placed(input, poison);
+    const pubOk = decodePubMsg(buffer, 24, end, pub);
+    const ackOk = decodeAck(buffer, 24, end, ack);
+    const messageOk = decodeMsgProto(buffer, 24, end, message);
+    const ctrlOk = decodesAsCtrlMsg(buffer, 24, end);
+    const result = [pubOk, ackOk, messageOk, ctrlOk, relative(pub), relative(ack), relative(message)].join();
+    if (before === "") before = result;
+    assert.equal(result, before);
+    assert.equal(validate("PubMsg", buffer, 24, end) !== INVALID, pubOk);
+    assert.equal(validate("Ack", buffer, 24, end) !== INVALID, ackOk);
+    assert.equal(validate("MsgProto", buffer, 24, end) !== INVALID, messageOk);
+    assert.equal(validate("CtrlMsg", buffer, 24, end) !== INVALID, ctrlOk);
+  }
+  const buffer = placed(input, 0xff);
+  decodePubMsg(buffer, 24, end, pub);
+  // Nothing that a decoder names lies outside of the input, whatever its lengths say.
+  for (const view of [pub, ack, message]) {
+    for (const [field, value] of Object.entries(view)) {
+      if (/(?:Start|End)$/.test(field)) assert.ok(value === 0 || (value >= 24 && value <= end), `${field} ${value}`);
+    }
+  }
+  const pubByLibrary = decodeMessage("PubMsg", buffer, 24, end);
+  if (pubByLibrary !== undefined) {
+    assert.equal(byteString(buffer, pub.clientIdStart, pub.clientIdEnd), pubByLibrary.clientId);
+    assert.equal(byteString(buffer, pub.guidStart, pub.guidEnd), pubByLibrary.guid);
+    assert.equal(byteString(buffer, pub.subjectStart, pub.subjectEnd), pubByLibrary.channel);
+    assert.equal(byteString(buffer, pub.replyStart, pub.replyEnd), pubByLibrary.reply);
+    assert.equal(byteString(buffer, pub.connectionIdStart, pub.connectionIdEnd), pubByLibrary.connectionId);
+    assert.deepEqual(buffer.slice(pub.dataStart, pub.dataEnd), pubByLibrary.data);
+  }
+  const ackByLibrary = decodeMessage("Ack", buffer, 24, end);
+  if (ackByLibrary !== undefined) {
+    assert.equal(byteString(buffer, ack.subjectStart, ack.subjectEnd), ackByLibrary.channel);
+    const isExact = ack.sequence !== -1;
+    assert.equal(isExact ? ack.sequence : Number.MAX_SAFE_INTEGER, ackByLibrary.sequence);
+  }
+  const messageByLibrary = decodeMessage("MsgProto", buffer, 24, end);
+  if (messageByLibrary !== undefined) {
+    const stamp = BigInt.asIntN(64, (BigInt(message.stampHigh) << 32n) | BigInt(message.stampLow));
+    assert.equal(stamp, messageByLibrary.timestampNs);
+    assert.equal(message.redelivered, messageByLibrary.redelivered);
+    assert.equal(message.redeliveryCount, messageByLibrary.redeliveryCount);
+    assert.deepEqual(buffer.slice(message.dataStart, message.dataEnd), messageByLibrary.data);
+  }
+  return pubByLibrary !== undefined;
+}
+
+/** Bytes and characters of a decoded message, at any depth. */
+function contentSize(value: unknown): number {
+  if (typeof value === "string" || value instanceof Uint8Array) return value.length;
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce((sum: number, inner) => sum + contentSize(inner), 0);
+}
+
+/** Any message decodes the same wherever it stands, takes no more than its bytes, and what decodes encodes again. */
+function checkAny(name: StanMessageName, input: Uint8Array): boolean {
+  const end = 24 + input.length;
+  const first = decodeMessage(name, placed(input, 0x00), 24, end);
+  assert.deepEqual(decodeMessage(name, placed(input, 0xff), 24, end), first);
+  if (first === undefined) return false;
+  assert.ok(contentSize(first) <= input.length, `${contentSize(first)} bytes of content from ${input.length}`);
+  const again = encodeMessage(name, first);
+  assert.deepEqual(decodeMessage(name, again, 0, again.length), first);
+  return true;
+}
+
+function tryInput<T>(label: string, input: Uint8Array, check: (input: Uint8Array) => T): T {
+  try {
+    return check(input);
+  } catch (error) {
+    reportFind("stan", label, input, error);
+  }
+}
+
+test("3.3: every kept input, whole and cut off at each place, as every message", () => {
+  const read = new Set<StanMessageName>();
+  for (const { name: label, bytes } of KEPT) {
+    for (let end = 0; end <= bytes.length; end++) {
+      const input = bytes.subarray(0, end);
+      tryInput(label, input, checkHot);
+      for (const name of NAMES) {
+        if (tryInput(`${label} as ${name}`, input, (input) => checkAny(name, input)) && end > 0) read.add(name);
+      }
+    }
+  }
+  assert.equal(read.size, NAMES.length, "each message is read from some input");
+});
+
+test(`3.3: ${COUNT} mutated inputs: hand-written decoders, validator and library agree, and stay inside`, () => {
   const random = new SeededRandom(SEED);
-  const pub = new PubMsgView();
-  const ack = new AckView();
-  const message = new MsgProtoView();
   let accepted = 0;
-  for (let i = 0; i < COUNT; i++) {
-    const name = (["PubMsg", "Ack", "MsgProto", "CtrlMsg"] as const)[random.below(4)]!;
+  for (let run = 0; run < COUNT; run++) {
+    const name = HOT_NAMES[random.below(HOT_NAMES.length)]!; // Below the length.
     const input = random.below(20) === 0
       ? random.bytes(random.below(30))
-      : mutate(encodeMessage(name, randomMessage(name, random)), random);
-    const end = 24 + input.length;
-    const label = `input ${i} of seed ${SEED}: ${toHex(input)}`;
-    let before = "";
-    for (const poison of [0x00, 0x01, 0x80, 0xff]) {
-      const buffer = placed(input, poison);
-      const pubOk = decodePubMsg(buffer, 24, end, pub);
-      const ackOk = decodeAck(buffer, 24, end, ack);
-      const messageOk = decodeMsgProto(buffer, 24, end, message);
-      const ctrlOk = decodesAsCtrlMsg(buffer, 24, end);
-      const result = [pubOk, ackOk, messageOk, ctrlOk, relative(pub), relative(ack), relative(message)].join();
-      if (before === "") before = result;
-      assert.equal(result, before, label);
-      assert.equal(validate("PubMsg", buffer, 24, end) !== INVALID, pubOk, label);
-      assert.equal(validate("Ack", buffer, 24, end) !== INVALID, ackOk, label);
-      assert.equal(validate("MsgProto", buffer, 24, end) !== INVALID, messageOk, label);
-      assert.equal(validate("CtrlMsg", buffer, 24, end) !== INVALID, ctrlOk, label);
-    }
-    const buffer = placed(input, 0xff);
-    decodePubMsg(buffer, 24, end, pub);
-    const pubByLibrary = decodeMessage("PubMsg", buffer, 24, end);
-    if (pubByLibrary !== undefined) {
-      accepted++;
-      assert.equal(byteString(buffer, pub.clientIdStart, pub.clientIdEnd), pubByLibrary.clientId, label);
-      assert.equal(byteString(buffer, pub.guidStart, pub.guidEnd), pubByLibrary.guid, label);
-      assert.equal(byteString(buffer, pub.subjectStart, pub.subjectEnd), pubByLibrary.channel, label);
-      assert.equal(byteString(buffer, pub.replyStart, pub.replyEnd), pubByLibrary.reply, label);
-      assert.equal(byteString(buffer, pub.connectionIdStart, pub.connectionIdEnd), pubByLibrary.connectionId, label);
-      assert.deepEqual(buffer.slice(pub.dataStart, pub.dataEnd), pubByLibrary.data, label);
-    }
-    const ackByLibrary = decodeMessage("Ack", buffer, 24, end);
-    if (ackByLibrary !== undefined) {
-      assert.equal(byteString(buffer, ack.subjectStart, ack.subjectEnd), ackByLibrary.channel, label);
-      const isExact = ack.sequence !== -1;
-      assert.equal(isExact ? ack.sequence : Number.MAX_SAFE_INTEGER, ackByLibrary.sequence, label);
-    }
-    const messageByLibrary = decodeMessage("MsgProto", buffer, 24, end);
-    if (messageByLibrary !== undefined) {
-      const stamp = BigInt.asIntN(64, (BigInt(message.stampHigh) << 32n) | BigInt(message.stampLow));
-      assert.equal(stamp, messageByLibrary.timestampNs, label);
-      assert.equal(message.redelivered, messageByLibrary.redelivered, label);
-      assert.equal(message.redeliveryCount, messageByLibrary.redeliveryCount, label);
-      assert.deepEqual(buffer.slice(message.dataStart, message.dataEnd), messageByLibrary.data, label);
-    }
+      : mutate(random.below(8) === 0 ? kept(random) : encodeMessage(name, randomMessage(name, random)), random);
+    if (tryInput(`seed ${SEED} input ${run}`, input, checkHot)) accepted++;
   }
   if (COUNT >= 1000) assert.ok(accepted > COUNT / 20 && accepted < COUNT, "the mutations leave some messages whole");
 });
 
-test("3.3: no control or server message throws on mutated input, and what decodes encodes again", () => {
+test(`3.3: ${Math.floor(COUNT / 4)} mutated messages of any kind: none throws, and what decodes encodes again`, () => {
   const random = new SeededRandom(SEED + 1);
-  for (let i = 0; i < COUNT / 4; i++) {
-    const name = NAMES[random.below(NAMES.length)]!;
+  for (let run = 0; run < Math.floor(COUNT / 4); run++) {
+    const name = NAMES[random.below(NAMES.length)]!; // Below the length.
     const whole = encodeMessage(name, randomMessage(name, random));
-    assert.notEqual(decodeMessage(name, whole, 0, whole.length), undefined);
-    const input = mutate(whole, random);
-    const end = 24 + input.length;
-    const label = `input ${i} of seed ${SEED + 1}, ${name}: ${toHex(input)}`;
-    const first = decodeMessage(name, placed(input, 0x00), 24, end);
-    assert.deepEqual(decodeMessage(name, placed(input, 0xff), 24, end), first, label);
-    if (first === undefined) continue;
-    const again = encodeMessage(name, first);
-    assert.deepEqual(decodeMessage(name, again, 0, again.length), first, label);
+    assert.ok(checkAny(name, whole));
+    const input = mutate(random.below(8) === 0 ? kept(random) : whole, random);
+    tryInput(`seed ${SEED} ${name} ${run}`, input, (input) => checkAny(name, input));
   }
 });

@@ -15,7 +15,7 @@ import {
   TARGETS,
   TestFolder,
 } from "../helpers/server_process.ts";
-import { connectStan } from "./stan_client.ts";
+import { connectStan, publish, type StanOptions, subscribe, withStan } from "./stan_client.ts";
 
 const timeout = PROCESS_TEST_MS_MAX;
 const authority = makeCertificate({ commonName: "Stanchion test authority", isAuthority: true });
@@ -25,14 +25,34 @@ const own = makeCertificate({
   dnsNames: ["localhost"],
   ipAddresses: ["127.0.0.1"],
 });
+const device = makeCertificate({ commonName: "device", issuer: authority });
 const machine = nkeys.createUser();
 
 // bcrypt of "hashed-secret", cost 4.
 const HASH = "$2b$04$dIs6PrpgoJ9lnJQ1zCrGUe3VpY2CVPXOc0kVSo.Q2H3SBiwt2/MYe";
 
+/** One way for a streaming client to get in. */
+interface StreamingWay {
+  readonly name: string;
+  readonly config: () => string;
+  readonly options: StanOptions;
+  readonly wrong: StanOptions;
+}
+
+/** Options with which the streaming client's NATS client proves that it has the key. */
+function signedBy(key: ReturnType<typeof nkeys.createUser>): StanOptions {
+  return { nkey: key.getPublicKey(), nonceSigner: (nonce: Uint8Array) => Buffer.from(key.sign(nonce)) };
+}
+
+function tlsBlock(folder: TestFolder, more: string): string {
+  const file = (name: string) => JSON.stringify(folder.file(name));
+  return `tls { cert_file: ${file("cert.pem")}, key_file: ${file("key.pem")}, ca_file: ${file("ca.pem")}, ${more} }`;
+}
+
 function configuration(folder: TestFolder): string {
   writeFileSync(folder.file("cert.pem"), own.certificate);
   writeFileSync(folder.file("key.pem"), own.key);
+  writeFileSync(folder.file("ca.pem"), authority.certificate);
   const path = folder.file("server.conf");
   writeFileSync(
     path,
@@ -118,25 +138,59 @@ for (const target of TARGETS) {
       );
     });
 
-    // On a server of its own: the NATS client below this one gives up where a nonce asks for nkeys, with the reference, too.
-    it("a streaming client goes through TLS with user and password", { timeout }, async () => {
-      const files = ["-tlscert", folder.file("cert.pem"), "-tlskey", folder.file("key.pem")];
-      const secure = await startServerProcess(target, { args: ["-tls", ...files, "-user", "app", "-pass", "secret"] });
-      const stan = await connectStan(`tls://localhost:${secure.port}`, "secure", {
-        tls: { ca: [authority.certificate] },
-        user: "app",
-        pass: "secret",
+    // Each on a server of its own: what one demands of all clients is what these tests are about.
+    const STREAMING: readonly StreamingWay[] = [
+      {
+        name: "user and password through TLS",
+        config: () => `${tlsBlock(folder, "")}\nauthorization { timeout: 10, user: app, password: secret }`,
+        options: { tls: { ca: [authority.certificate] }, user: "app", pass: "secret" },
+        wrong: { tls: { ca: [authority.certificate] }, user: "app", pass: "Secret" },
+      },
+      {
+        name: "certificates on both sides",
+        config: () => tlsBlock(folder, "verify: true"),
+        options: { tls: { ca: [authority.certificate], cert: device.certificate, key: device.key } },
+        wrong: { tls: { ca: [authority.certificate] } },
+      },
+      {
+        name: "token",
+        config: () => `authorization { token: "t0ken" }`,
+        options: { token: "t0ken" },
+        wrong: { token: "other" },
+      },
+      {
+        name: "nkey",
+        config: () => `authorization { timeout: 10, users [ { nkey: ${machine.getPublicKey()} } ] }`,
+        options: signedBy(machine),
+        wrong: { ...signedBy(nkeys.createUser()), nkey: machine.getPublicKey() },
+      },
+      {
+        name: "permissions for the streaming subjects only",
+        config: () =>
+          `authorization { timeout: 10, users [ { user: app, password: secret, permissions {
+             publish: ["_STAN.>", "_INBOX.>"], subscribe: ["_INBOX.>", "_STAN.acks.>"] } } ] }`,
+        options: { user: "app", pass: "secret" },
+        wrong: { user: "app" },
+      },
+    ];
+    for (const way of STREAMING) {
+      it(`6, 7: a streaming client publishes and gets its message with ${way.name}`, { timeout }, async () => {
+        const path = folder.file("streaming.conf");
+        writeFileSync(path, `${way.config()}\nstreaming { cluster_id: "test-cluster" }\n`);
+        const secure = await startServerProcess(target, { args: ["-c", path] });
+        const url = `nats://localhost:${secure.port}`;
+        await withStan(url, "secure", async (client) => {
+          assert.notEqual(await publish(client, "orders", "one"), "");
+          const all = await subscribe(client, "orders", { with: (options) => options.setDeliverAllAvailable() });
+          await all.count(1);
+          assert.equal(all.received[0]?.data, "one");
+        }, way.options);
+        await assert.rejects(connectStan(url, "wrong", way.wrong));
+        // The server goes on for whoever has the right to.
+        await withStan(url, "secure", (client) => publish(client, "orders", "two"), way.options);
+        assert.equal(await secure.stop(), 143, secure.log);
       });
-      const guid = await new Promise<string>((resolve, reject) =>
-        stan.publish("orders", "one", (error, id) => error ? reject(error) : resolve(id ?? ""))
-      );
-      assert.notEqual(guid, "");
-      await new Promise<void>((resolve) => {
-        stan.once("close", () => resolve());
-        stan.close();
-      });
-      assert.equal(await secure.stop(), 143, secure.log);
-    });
+    }
 
     it("operations.md 1.4: user and token come from the command line as well", { timeout }, async () => {
       const byUser = await startServerProcess(target, { args: ["-user", "u", "-pass", HASH] });
