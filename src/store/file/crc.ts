@@ -7,14 +7,14 @@ import { crc32 } from "node:zlib";
 /** IEEE 802.3, reversed: the default of `file_crc_poly`. */
 export const CRC_POLYNOMIAL_IEEE = 0xedb88320;
 
-/** zlib wins above this (55 to 70 ns a call against about 0.6 ns a byte in the tables; tests/bench/crc.ts, 2026-11). */
-const TABLE_BYTES_MAX = 96;
+/** zlib wins above this: a call and its view cost as much as that many bytes in the tables (tests/bench/crc.ts, 2026-11). */
+const TABLE_BYTES_MAX = 160;
 
 /** Computes checksums with one polynomial. */
 export class Crc32 {
   readonly polynomial: number;
-  /** Eight tables of 256 entries: slicing by 8. */
-  readonly #tables = new Uint32Array(8 * 256);
+  /** Sixteen tables of 256 entries: slicing by 16. Signed, so that every intermediate value is a small integer. */
+  readonly #tables = new Int32Array(16 * 256);
 
   /** `polynomial` is in the reversed form, 1 to 2^32 - 1. */
   constructor(polynomial: number = CRC_POLYNOMIAL_IEEE) {
@@ -37,19 +37,27 @@ export class Crc32 {
       return crc32(bytes.subarray(start, end));
     }
     const tables = this.#tables;
-    let crc = 0xffff_ffff;
+    let crc = -1;
     let at = start;
-    for (; at + 8 <= end; at += 8) {
-      crc = tables[1792 + ((crc ^ bytes[at]!) & 0xff)]! ^
-        tables[1536 + (((crc >>> 8) ^ bytes[at + 1]!) & 0xff)]! ^
-        tables[1280 + (((crc >>> 16) ^ bytes[at + 2]!) & 0xff)]! ^
-        tables[1024 + (((crc >>> 24) ^ bytes[at + 3]!) & 0xff)]! ^
-        tables[768 + bytes[at + 4]!]! ^
-        tables[512 + bytes[at + 5]!]! ^
-        tables[256 + bytes[at + 6]!]! ^
-        tables[bytes[at + 7]!]!;
+    for (; at + 16 <= end; at += 16) {
+      crc = tables[3840 + ((crc ^ bytes[at]!) & 0xff)]! ^
+        tables[3584 + (((crc >>> 8) ^ bytes[at + 1]!) & 0xff)]! ^
+        tables[3328 + (((crc >>> 16) ^ bytes[at + 2]!) & 0xff)]! ^
+        tables[3072 + ((crc >>> 24) ^ bytes[at + 3]!)]! ^
+        tables[2816 + bytes[at + 4]!]! ^
+        tables[2560 + bytes[at + 5]!]! ^
+        tables[2304 + bytes[at + 6]!]! ^
+        tables[2048 + bytes[at + 7]!]! ^
+        tables[1792 + bytes[at + 8]!]! ^
+        tables[1536 + bytes[at + 9]!]! ^
+        tables[1280 + bytes[at + 10]!]! ^
+        tables[1024 + bytes[at + 11]!]! ^
+        tables[768 + bytes[at + 12]!]! ^
+        tables[512 + bytes[at + 13]!]! ^
+        tables[256 + bytes[at + 14]!]! ^
+        tables[bytes[at + 15]!]!;
     }
     for (; at < end; at++) crc = (crc >>> 8) ^ tables[(crc ^ bytes[at]!) & 0xff]!;
-    return (crc ^ 0xffff_ffff) >>> 0;
+    return ~crc >>> 0;
   }
 }
