@@ -129,8 +129,8 @@ export async function buildGoSuite(suite: GoSuite): Promise<GoTests> {
     for (const [bridge, folder] of [[NATS_SERVER, natsServer], [STREAMING_SERVER, streamingServer]] as const) {
       await go(["mod", "edit", `-replace=${bridge.module}=${folder}`], module);
     }
-    // The streaming server's own requirement would otherwise bring a second copy of the client under test.
-    if (suite.module.endsWith("/nats.go") || suite.module.endsWith("/stan.go")) await go(["mod", "tidy"], module);
+    // The bridged copies have requirements of their own.
+    await go(["mod", "tidy"], module);
   }
   const executable = join(CACHE, `${suite.name}.test`);
   await go(["test", "-c", "-vet=off", "-o", executable, "."], cwd);
