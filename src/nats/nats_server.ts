@@ -253,7 +253,7 @@ export class NatsServer {
   adopt({ options, authenticator, webSocketAuthenticator }: PreparedOptions): void {
     this.#options = options;
     this.#authenticator = authenticator;
-    this.#webSocket?.adopt(options.webSocket?.auth, webSocketAuthenticator);
+    if (options.webSocket !== undefined) this.#webSocket?.adopt(options.webSocket, webSocketAuthenticator);
     this.#parserLimits = parserLimitsOf(options);
     this.accounts.define(options.auth?.accounts ?? []);
     this.#routerOptions.maxPayload = options.maxPayload;

@@ -3,7 +3,7 @@
  * anything changes: files are read, users and certificates checked, the new log is opened. What cannot be reloaded, or read,
  * leaves the server as it was.
  */
-import type { Options, ParsedCommandLine } from "../config/options.ts";
+import type { Options, ParsedCommandLine, TlsOptions } from "../config/options.ts";
 import { unsupportedFeatures } from "../config/options.ts";
 import { planReload, type ReloadPlan } from "../config/reload.ts";
 import type { Logger } from "../log/logger.ts";
@@ -35,7 +35,7 @@ export interface ReloadTarget {
 /** Puts the options that can be reloaded in force, and tells each change in the log. Throws {@link ReloadError}. */
 export function applyReload(target: ReloadTarget, wanted: Options): Options {
   const { nats, log, runtime, options: current } = target;
-  const tls = readTls(target, wanted);
+  const tls = readTls(target, wanted.tls, nats.options.tls);
   const outcome = planReload(current, wanted, {
     boundPort: nats.port,
     isTlsRenewed: tls?.server !== nats.options.tls?.server,
@@ -70,18 +70,23 @@ function tell({ nats, log }: ReloadTarget, { changes, keptNames }: ReloadPlan): 
   log.streaming.warn(`Reload: these options are read at start only and keep their values: ${keptNames.join(", ")}`);
 }
 
-/** The port itself stays as it is; who may enter by it can change. */
-function webSocketOf({ nats, options: current }: ReloadTarget, next: Options): WebSocketListenerOptions | undefined {
+/** The port itself stays as it is; who may enter by it can change, and its certificates are read again. */
+function webSocketOf(target: ReloadTarget, next: Options): WebSocketListenerOptions | undefined {
+  const { nats, options: current } = target;
   const present = nats.options.webSocket;
-  if (present === undefined || next.auth === current.auth) return present;
-  return { ...present, auth: webSocketAuthOf(next) };
+  if (present === undefined) return undefined;
+  const auth = next.auth === current.auth ? present.auth : webSocketAuthOf(next);
+  return { ...present, auth, tls: readTls(target, next.websocket?.tls, present.tls) };
 }
 
-/** The present object if the files say the same: platforms keep what they derived from it. */
-function readTls({ runtime, nats }: ReloadTarget, { tls }: Options): NatsTlsOptions | undefined {
+/** With the present context if the files say the same: platforms keep what they derived from it. */
+function readTls(
+  { runtime }: ReloadTarget,
+  tls: TlsOptions | undefined,
+  present: NatsTlsOptions | undefined,
+): NatsTlsOptions | undefined {
   if (tls === undefined) return undefined;
   const read = refusing(() => readTlsFiles(tls, runtime.files));
-  const present = nats.options.tls;
   if (present === undefined || !isSameServer(present.server, read.server)) return read;
   return Object.freeze({ ...read, server: present.server });
 }

@@ -92,7 +92,7 @@ for (const target of TARGETS) {
           "max_payload: 10, max_pending: 5000000\n",
           "[ERR] STREAM: Reload: config reload not supported for MaxPending",
         );
-        await reload("max_payload {\n", `[ERR] STREAM: Reload: `);
+        await reload("max_payload {\n", "Parse error on line 2");
         await reload("debug: true, max_payload: 100\n", "[INF] Reloaded: debug = true");
         const nc = await connect({ servers: `127.0.0.1:${server.port}`, reconnect: false });
         assert.equal(nc.info?.max_payload, 100);

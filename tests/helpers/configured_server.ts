@@ -56,6 +56,8 @@ export interface ConfiguredOptions {
   readonly args?: readonly string[];
   /** Ours only. */
   readonly programName?: string;
+  /** Puts files where the configuration finds them, before the start. */
+  readonly prepare?: (folder: string) => void;
 }
 
 /** Runs `work` with a server that was started on `config`; its address comes first in the file. */
@@ -67,6 +69,7 @@ export async function withConfig(
   const folder = mkdtempSync(join(tmpdir(), "stanchion-config-"));
   const path = join(folder, "server.conf");
   const write = (text: string) => writeFileSync(path, BASE + text.replaceAll("FOLDER", folder));
+  options.prepare?.(folder);
   write(config);
   const args = ["-c", path, ...options.args ?? []];
   const isOracle = ORACLE !== undefined && ORACLE !== "";

@@ -51,7 +51,7 @@ export class WebSocketListener {
   readonly options: WebSocketListenerOptions;
   readonly rules: HandshakeRules;
   /** TLS as the first thing on the connection; one object, because the platform caches by it. */
-  readonly tls: NatsTlsOptions | undefined;
+  #tls: NatsTlsOptions | undefined;
   readonly handshakeMs: number;
   readonly host: WebSocketHost;
   /** Connections that are not through yet. */
@@ -64,9 +64,7 @@ export class WebSocketListener {
     this.options = options;
     this.host = host;
     this.handshakeMs = handshakeTimeoutMs > 0 ? handshakeTimeoutMs : HANDSHAKE_MS_MAX;
-    this.tls = tls === undefined
-      ? undefined
-      : Object.freeze({ ...tls, timeoutMs: this.handshakeMs, handshakeFirst: true, allowNonTls: false });
+    this.renewTls(tls);
     const origins = allowedOrigins.map(parseOrigin);
     this.#badOrigins = allowedOrigins.filter((_, index) => origins[index] === undefined);
     this.rules = Object.freeze({
@@ -76,6 +74,17 @@ export class WebSocketListener {
       compression,
       isSecure: tls !== undefined,
     });
+  }
+
+  get tls(): NatsTlsOptions | undefined {
+    return this.#tls;
+  }
+
+  /** Certificates for connections to come. A port with TLS keeps it, one without gets none. */
+  renewTls(tls: NatsTlsOptions | undefined): void {
+    this.#tls = tls === undefined
+      ? undefined
+      : Object.freeze({ ...tls, timeoutMs: this.handshakeMs, handshakeFirst: true, allowNonTls: false });
   }
 
   /** The address that is bound; that of the options before `listen`. */

@@ -116,10 +116,11 @@ export class WebSocketPort implements WebSocketHost, AccessServer {
     return auth === this.#ownAuth ? this.#ownAuthenticator : this.#createAuthenticator(auth, this.#ownAuthenticator);
   }
 
-  /** Puts what was prepared in force. Address, TLS and the rules of the handshake stay. */
-  adopt(auth: AuthOptions | undefined, authenticator: Authenticator | null): void {
+  /** Puts what was prepared in force, and new certificates. Address and rules of the handshake stay. */
+  adopt({ auth, tls }: WebSocketListenerOptions, authenticator: Authenticator | null): void {
     this.#ownAuth = auth;
     this.#ownAuthenticator = authenticator;
+    this.#listener.renewTls(tls);
   }
 
   /** The WebSocket port, not the client port: clients compare it with what they have dialled (trap 38). */

@@ -442,6 +442,30 @@ test("nats 7, operations 2.8: new certificate files serve new connections, old o
     for (const { stream } of [early, late, still]) stream.destroy();
   }));
 
+ours("nats 7, 8: renewed certificate files serve new WebSocket connections, too", () => {
+  const websocket = `websocket { host: 127.0.0.1, port: -1, ${TLS.replace("timeout: 5", "")} }\n`;
+  return withConfig(websocket, async (server) => {
+    const nameOf = async () => {
+      const port = server.server?.nats.webSocketPort ?? 0;
+      const stream = tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+      await new Promise<void>((resolve, reject) => {
+        stream.once("secureConnect", () => resolve());
+        stream.once("error", reject);
+      });
+      const name = String(stream.getPeerCertificate().subject.CN);
+      stream.destroy();
+      return name;
+    };
+    assert.equal(await nameOf(), "first");
+    install(server, second);
+    assert.deepEqual(await server.reload(websocket), [...ALWAYS, DONE]);
+    assert.equal(await nameOf(), "second");
+    writeFileSync(join(server.folder, "cert.pem"), "no certificate");
+    assert.match((await server.reload(websocket)).join(), /Failed to reload server configuration: .*cert\.pem/);
+    assert.equal(await nameOf(), "second");
+  }, { prepare: (folder) => install({ folder }, first) });
+});
+
 test("operations 2.8: TLS options that cannot change are refused by name", () =>
   withConfig("", async (server) => {
     install(server, first);
