@@ -269,6 +269,7 @@ class SliceRecovery {
       }
       if (record.dataEnd > data.size) {
         why = `the data file ends before message ${record.sequence}`;
+        this.#wasCut = true;
         break;
       }
       slice.add(record.sequence, record.payloadSize, record.stampHigh, record.stampLow);
