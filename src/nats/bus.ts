@@ -67,6 +67,8 @@ export interface Bus {
   request(destination: Destination, reply: string, payload: Uint8Array): number;
   /** True while a receiver of this subject has so much output waiting that bulk senders should stop. */
   isCongested(destination: Destination): boolean;
+  /** True when somebody listens there, as far as this side knows. */
+  isHeard(destination: Destination): boolean;
   /** Called when a congested receiver has caught up: it is worth trying again. */
   onDrained: (() => void) | undefined;
   /** Largest payload a receiver can be sent. */

@@ -280,6 +280,11 @@ export class Router implements Bus {
     return false;
   }
 
+  isHeard(destination: Destination): boolean {
+    const entry = this.#resolved(destination);
+    return entry.plain.length > 0 || entry.groups.length > 0;
+  }
+
   send(
     destination: Destination,
     head: Uint8Array,

@@ -95,6 +95,7 @@ export class StreamingServer {
         address: (subject) => router.destination(subject),
         release: (address) => router.release(address),
         isCongested: (address) => router.isCongested(address),
+        isHeard: (address) => router.isHeard(address),
         uniqueName: () => nuid.next(),
         wake: () => this.nats.requestTurn(),
       },

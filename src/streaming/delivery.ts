@@ -7,7 +7,7 @@ import type { Channel } from "./channel.ts";
 import type { CoreContext } from "./context.ts";
 import { QueueGroup } from "./queue_group.ts";
 import type { StanSubscription } from "./subscription.ts";
-import { REDELIVERY_SLACK_MS, TRANSFER_REDELIVERY_MS } from "./world.ts";
+import { REDELIVERY_SLACK_MS, START_UP_LOOK_MS, TRANSFER_REDELIVERY_MS } from "./world.ts";
 
 const SENT = 1;
 const MORE = 2;
@@ -123,7 +123,10 @@ export class Delivery {
       this.#waiting.push(subscription);
       return;
     }
-    if (resumes && !this.#resumeSome(subscription)) return this.markReady(subscription);
+    if (resumes && !this.#resumeSome(subscription)) {
+      if (!this.#isBeingRead) this.markReady(subscription);
+      return;
+    }
     let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
     const granted = budget;
     while (!subscription.stalled) {
@@ -148,7 +151,10 @@ export class Delivery {
     for (const member of group.members) {
       if (member.resumeLeft === undefined) continue;
       if (this.#context.world.isCongested(member.address!)) return this.#groupWaits(group);
-      if (!this.#resumeSome(member)) return this.markGroupReady(group);
+      if (!this.#resumeSome(member)) {
+        if (!this.#isBeingRead) this.markGroupReady(group);
+        return;
+      }
     }
     if (group.newOnHold) return;
     let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
@@ -265,6 +271,8 @@ export class Delivery {
   }
 
   #lastPicked: StanSubscription | undefined;
+  /** A resume stopped at a message that the store has to read first; the channel is marked ready when it has. */
+  #isBeingRead = false;
   /** The last pick was refused because it holds as many messages as it may. */
   #pickedIsFull = false;
 
@@ -316,6 +324,11 @@ export class Delivery {
     const { wheel, nowMs } = context;
     if (!subscription.online || subscription.channel.deleted) return;
     const { pending, startingUp } = subscription;
+    if (startingUp && nowMs < subscription.startUpUntilMs && !context.world.isHeard(subscription.address!)) {
+      // D12, mended: its client is on its way back. What were sent now would reach nobody and come again an ack wait later.
+      wheel.arm(subscription, nowMs + START_UP_LOOK_MS);
+      return;
+    }
     if (pending.count === 0) {
       pending.shrink();
       if (startingUp) this.#startUpDone(subscription);
@@ -338,6 +351,7 @@ export class Delivery {
     const earliestMs = pending.earliestExpiryMs();
     // Nothing is due and nothing has disappeared: no need to sort. What limits removed is dropped in any pass (step 6).
     if (earliestMs > limit && !pending.hasBelow(subscription.channel.messages.firstSequence)) {
+      if (startingUp) this.#startUpDone(subscription);
       wheel.arm(subscription, earliestMs);
       return;
     }
@@ -391,9 +405,13 @@ export class Delivery {
     wheel.arm(subscription, retryMs > 0 ? retryMs : next);
   }
 
-  /** 23.5: pending messages of a recovered subscription that are due go to it again, then new ones may flow. */
+  /**
+   * 23.5: pending messages of a recovered subscription that are due go to it again, then new ones may flow; as soon as
+   * somebody listens to its inbox, or after its ack wait.
+   */
   beginStartUp(subscription: StanSubscription): void {
     subscription.startingUp = true;
+    subscription.startUpUntilMs = this.#context.nowMs + subscription.ackWaitMs;
     this.expire(subscription);
   }
 
@@ -452,8 +470,9 @@ export class Delivery {
     this.markReady(subscription);
   }
 
-  /** Returns true when all of it went out and new messages may flow. */
+  /** Returns true when all of it went out and new messages may flow. Else `#isBeingRead` tells what it waits for. */
   #resumeSome(subscription: StanSubscription): boolean {
+    this.#isBeingRead = false;
     const left = subscription.resumeLeft!;
     const context = this.#context;
     let budget = Math.min(SUBSCRIPTION_TURN_BYTES, this.#bytesLeft);
@@ -463,6 +482,12 @@ export class Delivery {
       // Acknowledged meanwhile.
       if (!subscription.pending.has(sequence)) continue;
       const found = subscription.channel.messages.lookup(sequence, context.view);
+      if (found === LOOKUP_LATER) {
+        // Skipped, it would come by its timer, behind new messages.
+        left.push(sequence);
+        this.#isBeingRead = true;
+        break;
+      }
       if (found === LOOKUP_NONE) this.#dropGone(subscription, sequence);
       if (found !== LOOKUP_FOUND) continue;
       budget -= context.view.end - context.view.start + 64;

@@ -87,7 +87,8 @@ export class Recovery {
     }
     record.lastSent = subscription.lastSent;
     subscription.stalled = subscription.pending.count >= subscription.maxInFlight;
-    subscription.newOnHold = subscription.pending.count > 0;
+    // Until its start-up is over, also without pending messages: its client may not be back yet (D12).
+    subscription.newOnHold = true;
     return subscription;
   }
 

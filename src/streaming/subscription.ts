@@ -32,6 +32,8 @@ export class StanSubscription extends TimerNode {
   asksDurable: boolean;
   /** Recovered, and not all of what it had pending was looked at yet (23.5). */
   startingUp = false;
+  /** Until then its client is waited for, monotonic milliseconds. */
+  startUpUntilMs = 0;
   /** Its client misses heartbeats. */
   failedHeartbeat = false;
   /** Ended for good, or this object was replaced. Everything that still refers to it must leave it alone. */

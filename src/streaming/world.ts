@@ -14,6 +14,8 @@ export interface World {
   release(address: Address): void;
   /** True while the receiver has so much output waiting that deliveries should stop; `core.drained()` follows. */
   isCongested(address: Address): boolean;
+  /** True when somebody listens there, as far as this side knows. */
+  isHeard(address: Address): boolean;
   /** A name of 22 characters that nobody else uses. */
   uniqueName(): string;
   /** Asks for a turn although no event came: a store has something to read now. */
@@ -47,6 +49,8 @@ export interface CoreOptions {
 
 /** Wait for the answer of the old client when a client ID is taken (streaming-protocol.md 7.6). */
 export const DUPLICATE_PROBE_MS = 500;
+/** How often a recovered subscription looks whether its client listens again. */
+export const START_UP_LOOK_MS = 50;
 /** Redeliveries due within this time go out in one pass (17.1). */
 export const REDELIVERY_SLACK_MS = 15;
 /** Members that inherit messages of one that left redeliver them after this time (18.6). */

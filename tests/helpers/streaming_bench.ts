@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { bytesOf, byteString } from "../../src/base/bytes.ts";
-import type { ChannelLimits, Store, StoreLimits } from "../../src/store/types.ts";
+import type { ChannelLimits, RecoveredState, Store, StoreLimits } from "../../src/store/types.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { StreamingCore } from "../../src/streaming/core.ts";
 import type { Address, CoreOptions, Journal } from "../../src/streaming/world.ts";
@@ -62,6 +62,8 @@ export interface BenchOptions {
   readonly maxChannels?: number;
   /** Puts something between the core and the MEMORY store. */
   readonly wrap?: (store: Store) => Store;
+  /** In place of the MEMORY store. */
+  readonly store?: Store;
 }
 
 const view = new MsgProtoView();
@@ -83,6 +85,7 @@ export class StreamingBench {
   wakes = 0;
   #names = 0;
   #guids = 0;
+  readonly #options: BenchOptions;
 
   constructor(options: BenchOptions = {}) {
     const channel: ChannelLimits = {
@@ -98,7 +101,8 @@ export class StreamingBench {
       forChannel: options.forChannel ?? (() => channel),
     };
     const memory = new MemoryStore(limits);
-    this.store = options.wrap?.(memory) ?? memory;
+    this.store = options.store ?? options.wrap?.(memory) ?? memory;
+    this.#options = options;
     this.core = new StreamingCore({
       core: {
         heartbeatIntervalMs: 30_000,
@@ -114,6 +118,7 @@ export class StreamingBench {
         address: (subject): Address => ({ subject }),
         release: () => {},
         isCongested: (address) => this.congested.has(address.subject),
+        isHeard: (address) => !this.deaf.has(address.subject),
         uniqueName: () => (++this.#names).toString().padStart(22, "0"),
         wake: () => void this.wakes++,
       },
@@ -138,6 +143,24 @@ export class StreamingBench {
   }
 
   readonly #answers: number[] = [];
+
+  /**
+   * The server again, `downMs` later, with what its store gives. Clients and their inboxes are as they were, also those that
+   * nobody listens to.
+   */
+  restarted(state: RecoveredState, downMs = 0): StreamingBench {
+    const next = new StreamingBench({ ...this.#options, store: this.store });
+    next.driver.nowMs = this.nowMs + downMs;
+    next.#names = this.#names;
+    next.#guids = this.#guids;
+    for (const subject of this.deaf) next.deaf.add(subject);
+    for (const [inbox, manner] of this.manners) next.manners.set(inbox, manner);
+    next.driver.begin();
+    next.core.restore(state);
+    next.core.begin();
+    next.turn();
+    return next;
+  }
 
   get #journal(): Journal {
     return {

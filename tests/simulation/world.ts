@@ -164,6 +164,7 @@ export class World {
         address: (subject): Address => ({ subject }),
         release: () => {},
         isCongested: (address) => this.#byInbox.get(address.subject)?.isCongested ?? false,
+        isHeard: (address) => this.#byInbox.get(address.subject)?.isUp ?? false,
         uniqueName: () => this.uniqueName(),
         wake: () => {},
       },

@@ -242,3 +242,26 @@ test("stores 12.7: with the wrong polynomial the start is refused, naming server
       /server file ".*server\.dat": corrupted data, expected crc to be 0x207555ed, got 0x93585c0e/.test(error.message),
   );
 });
+
+test("stores 12.8: with another polynomial and checking off all messages are served, and the index is rewritten", () =>
+  withCopy("crc-castagnoli", "", { crc: false }, async ({ state, dir, log }) => {
+    const before = readFileSync(join(golden, "crc-castagnoli/crc/msgs.1.idx"));
+    const after = readFileSync(join(dir, "crc/msgs.1.idx"));
+    assert.equal(after.length, before.length);
+    assert.notDeepEqual(after, before);
+    const found = await payloads(state.channels[0]!.store.messages);
+    assert.deepEqual(found.map(({ hex }) => Buffer.from(hex!, "hex").toString()), ["crc-1", "crc-2", "crc-3", "crc-4"]);
+    assert.ok(log.lines.some((line) => line.includes("msgs.1.idx") && line.includes("built anew")));
+  }));
+
+test("stores 12.82: the store of a replicated node has its name, no clients, and no subscriptions", () =>
+  withCopy("raft-node", "", {}, async ({ state, dir }) => {
+    assert.equal(state.server.nodeId, "n1");
+    assert.deepEqual(state.clients, []);
+    assert.equal(readFileSync(join(dir, "rep/subs.dat")).length, 4);
+    const found = await payloads(state.channels[0]!.store.messages);
+    assert.deepEqual(
+      found.map(({ hex }) => Buffer.from(hex!, "hex").toString()),
+      [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `r-${i}`),
+    );
+  }));

@@ -68,7 +68,7 @@ test("operations 2.4: limits under all their names, for all channels and for one
   }
 });
 
-test("operations 13.37, 2.4: zero in a channel means unlimited, an omitted limit is inherited", () => {
+test("stores 12.61; operations 13.37, 2.4: zero in a channel means unlimited, an omitted limit is inherited", () => {
   const { limits } = streaming("limits { channels { a { max_msgs: 0, max_age: '0s' }, 'b.>' {} } }");
   assert.deepEqual(limits.perChannel, [{ pattern: "a", maxMessages: 0, maxAgeMs: 0 }, { pattern: "b.>" }]);
 });

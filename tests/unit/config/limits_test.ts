@@ -24,7 +24,7 @@ function show(limits: ResolvedLimits): string {
   return [maxMessages, maxBytes, maxAgeMs, maxSubscriptions, maxInactivityMs].join("/");
 }
 
-test("stores 2.3: the worked example of inheritance", () => {
+test("stores 12.60, 2.3: the worked example of inheritance", () => {
   const perChannel: ChannelLimitsEntry[] = [
     { pattern: "*.*", maxBytes: 2 },
     { pattern: "*.>", maxSubscriptions: 5 },
@@ -110,7 +110,7 @@ test("stores 2.2: negative limits, in the order of the checks", () => {
   assert.equal(validateLimits(DEFAULT_LIMITS), undefined);
 });
 
-test("stores 2.2: names and the number of literal channels", () => {
+test("stores 12.62, 2.2: names and the number of literal channels", () => {
   const perChannel = [{ pattern: "a" }, { pattern: "b" }, { pattern: "c" }, { pattern: "d.>" }, { pattern: "*" }];
   assert.equal(
     validateLimits({ ...DEFAULT_LIMITS, maxChannels: 1, perChannel }),

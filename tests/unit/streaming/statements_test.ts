@@ -20,19 +20,12 @@ const CLUSTER = "needs clustering: section 25";
  * Proved as far as they speak of one run: the rest (a resume after a restart, a message after kill -9, SQL) comes with the
  * stores, whose tests carry these numbers as well.
  */
-const INVARIANTS_PROVED_IN_PART = [50, 111, 119, 127, 128];
+const INVARIANTS_PROVED_IN_PART = [50, 119, 127, 128];
 
 /** Reasons are for people; the numbers must not be in the name of a test as well. */
 const INVARIANTS_WITHOUT_TEST: Readonly<Record<number, string>> = {
   48: PERSISTENT,
-  109: PERSISTENT,
-  133: PERSISTENT,
-  134: PERSISTENT,
-  135: PERSISTENT,
-  136: PERSISTENT,
-  137: PERSISTENT,
   139: "needs a store that survives and a NATS network shared by two servers: sections 2.6 and 23.3",
-  140: PERSISTENT,
   141: PARTITIONS,
   142: PARTITIONS,
   143: PARTITIONS,
@@ -41,8 +34,6 @@ const INVARIANTS_WITHOUT_TEST: Readonly<Record<number, string>> = {
 };
 
 const TRAPS_WITHOUT_TEST: Readonly<Record<number, string>> = {
-  35: PERSISTENT,
-  51: PERSISTENT,
   53: "the exit status after SIGTERM is proved on the executable: tests/e2e/command_line_test.ts, operations.md 4.1",
   54: PARTITIONS,
   55: CLUSTER,
@@ -52,9 +43,7 @@ const DEFECTS_WITHOUT_TEST: Readonly<Record<number, string>> = {
   3: PARTITIONS,
   6: PARTITIONS,
   9: CLUSTER,
-  10: PERSISTENT,
   11: CLUSTER,
-  12: PERSISTENT,
 };
 
 const tests = fileURLToPath(new URL("../../", import.meta.url));
