@@ -15,8 +15,12 @@ import { datedLine, openLog } from "./log/open_log.ts";
 import { LogError } from "./log/sinks.ts";
 import { pickRuntime } from "./runtime/pick.ts";
 import { type Runtime, RuntimeError } from "./runtime/types.ts";
+import { ENCRYPTION_KEY_VARIABLE, KEY_STAND_IN, takeEncryptionKey } from "./server/encryption.ts";
 import { reloadFiles } from "./server/reload.ts";
 import { ServerError, StreamingServer } from "./server/streaming_server.ts";
+import { runTool } from "./server/tools/run_tool.ts";
+import { toolOf } from "./server/tools/tool_arguments.ts";
+import { StoreError } from "./store/types.ts";
 
 /** Variables that make the runtime inside the executable load foreign code: treat them like LD_PRELOAD. */
 const DANGEROUS_VARIABLES = ["BUN_OPTIONS", "BUN_INSPECT", "BUN_BE_BUN"];
@@ -24,6 +28,9 @@ const EXIT_TERMINATED = 143;
 
 const runtime = await pickRuntime();
 const { process } = runtime;
+const tool = toolOf(process.args, process.programName);
+if (tool !== undefined) process.exit(await runTool(tool, process.args.slice(1), runtime));
+const hasKeyVariable = (process.env(ENCRYPTION_KEY_VARIABLE) ?? "") !== "";
 const command = parse();
 switch (command.kind) {
   case "version":
@@ -50,7 +57,7 @@ switch (command.kind) {
     const missing = unsupportedFeatures(command.options);
     for (const feature of missing) process.writeErr(`${feature}\n`);
     if (missing.length > 0) process.exit(1);
-    if (command.kind === "run") await run(runtime, command.options, command.notes);
+    if (command.kind === "run") await run(runtime, command.options, command.notes, command.encryptionKey);
     else tellChecked(command.options, command.notes);
   }
 }
@@ -59,7 +66,9 @@ switch (command.kind) {
 function parse(): ParsedCommandLine {
   return parseCommandLine(process.args, process.programName, {
     readFile: (path) => readConfig(runtime, path),
-    env: (name) => process.env(name),
+    // A file may name the variable of the key, also when it is read again and the variable is gone. What it is given does
+    // not matter: the variable itself beats the file.
+    env: (name) => name === ENCRYPTION_KEY_VARIABLE && hasKeyVariable ? KEY_STAND_IN : process.env(name),
   });
 }
 
@@ -82,7 +91,12 @@ function readConfig({ files }: Runtime, path: string): FileText {
   }
 }
 
-async function run(runtime: Runtime, options: Options, notes: readonly ConfigNote[]): Promise<void> {
+async function run(
+  runtime: Runtime,
+  options: Options,
+  notes: readonly ConfigNote[],
+  givenKey: string,
+): Promise<void> {
   const log = openLogOrExit(runtime, options);
   for (const { level, text } of notes) {
     if (level === "warning") log.core.warn(text);
@@ -93,7 +107,14 @@ async function run(runtime: Runtime, options: Options, notes: readonly ConfigNot
     log.close();
     return process.exit(1);
   };
-  const server = buildServer(options, runtime, log, fail);
+  const encryptionKey = takeEncryptionKey(process, givenKey, options.encryption, log.streaming);
+  if (options.encryption.enabled && encryptionKey === "") {
+    // Scripts look for this line (operations.md 13.18).
+    log.streaming.fatal("Failed to start: encryption key required");
+    log.close();
+    process.exit(1);
+  }
+  const server = buildServer(options, runtime, log, encryptionKey, fail);
   process.onUncaught((error) => {
     // A broken invariant: going on could write a store we no longer understand.
     const text = error instanceof Error ? error.stack ?? error.message : String(error);
@@ -134,7 +155,7 @@ async function run(runtime: Runtime, options: Options, notes: readonly ConfigNot
     await server.start();
     started.resolve();
   } catch (error) {
-    if (error instanceof ServerError) fail(error.message);
+    if (error instanceof ServerError) startFailed(log, error);
     if (error instanceof RuntimeError) {
       fail(`Could not write pidfile: ${error.message}. Name a file that can be written, or leave -P out`);
     }
@@ -142,14 +163,23 @@ async function run(runtime: Runtime, options: Options, notes: readonly ConfigNot
   }
 }
 
+/** The last line of a start that failed, from the half to which the reason belongs (operations.md 1.5). */
+function startFailed(log: Logger, error: ServerError): never {
+  if (error.cause instanceof StoreError) log.streaming.fatal(`Failed to start: ${error.message}`);
+  else log.core.fatal(error.message);
+  log.close();
+  return process.exit(1);
+}
+
 function buildServer(
   options: Options,
   runtime: Runtime,
   log: Logger,
+  encryptionKey: string,
   fail: (reason: string) => never,
 ): StreamingServer {
   try {
-    return new StreamingServer(options, runtime, log);
+    return new StreamingServer(options, runtime, log, encryptionKey);
   } catch (error) {
     if (error instanceof ServerError) return fail(error.message);
     throw error;

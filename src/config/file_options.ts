@@ -21,6 +21,8 @@ export interface FilesOutcome {
   readonly setAt: ReadonlyMap<string, Place>;
   /** The store type asked for, in capitals. It is judged together with the command line. */
   readonly store: { readonly type: string; readonly at: Place } | undefined;
+  /** The encryption key of the file; undefined = not given. */
+  readonly encryptionKey: { readonly text: string; readonly at: Place } | undefined;
   readonly hasUserList: boolean;
   readonly hasAuthTimeout: boolean;
 }
@@ -34,6 +36,7 @@ export function applyConfigFiles(draft: OptionsDraft, sources: ConfigSources): F
 
   let half = { hasUserList: false, hasAuthTimeout: false };
   let store: FilesOutcome["store"];
+  let encryptionKey: FilesOutcome["encryptionKey"];
   let tree: ConfigTree | undefined;
   let lines: readonly string[] = [];
   if (natsFile !== "") {
@@ -55,12 +58,14 @@ export function applyConfigFiles(draft: OptionsDraft, sources: ConfigSources): F
       const isSame = streamingFile === natsFile;
       const own = isSame && tree !== undefined ? tree : parseConfigFile(streamingFile, sources);
       if (!isSame) noteLost(own, report);
-      const found = readStreamingHalf(own.root, draft, report, isSame ? natsNames() : new Set()).store;
-      if (found !== undefined) store = { type: found.type, at: found.value.at };
+      const found = readStreamingHalf(own.root, draft, report, isSame ? natsNames() : new Set());
+      if (found.store !== undefined) store = { type: found.store.type, at: found.store.value.at };
+      const key = found.encryptionKey;
+      if (key !== undefined) encryptionKey = { text: key.value, at: key.at };
     }, streamingError);
   }
   const { notes, setAt, warnings } = report;
-  return { errors: lines, warnings, notes, setAt, store, ...half };
+  return { errors: lines, warnings, notes, setAt, store, encryptionKey, ...half };
 }
 
 /** The lines of the error that `read` ends with; none when it does not. */

@@ -97,6 +97,8 @@ type Content = string | number | boolean | readonly string[];
 export interface StreamingHalf {
   /** The store asked for, in capitals; undefined = not given. */
   readonly store: { readonly type: string; readonly value: ConfigValue } | undefined;
+  /** The encryption key; undefined = not given. */
+  readonly encryptionKey: ConfigValue & { readonly kind: "string" } | undefined;
 }
 
 /** The map that the streaming half is, and whether it is a block of its own. */
@@ -124,7 +126,7 @@ export function readStreamingHalf(
   natsNames: ReadonlySet<string>,
 ): StreamingHalf {
   const { map, isBlock } = streamingMap(root);
-  const reading: Reading = { draft, report, store: undefined };
+  const reading: Reading = { draft, report, store: undefined, encryptionKey: undefined };
   const readers = new Map(topReaders(reading));
   for (const name of Object.keys(BLOCKS) as BlockName[]) {
     for (const alias of BLOCKS[name].names.split(" ")) {
@@ -138,13 +140,14 @@ export function readStreamingHalf(
     if (!isBlock && natsNames.size > 0) return;
     report.noteUnknown(value.at, key, isBlock ? "in streaming {}" : "at the top level", readers.keys());
   });
-  return { store: reading.store };
+  return { store: reading.store, encryptionKey: reading.encryptionKey };
 }
 
 interface Reading {
   readonly draft: OptionsDraft;
   readonly report: FileReport;
   store: StreamingHalf["store"];
+  encryptionKey: StreamingHalf["encryptionKey"];
 }
 
 function readKeys(map: ConfigMap, readers: ReadonlyMap<string, KeyReader>, unknown: KeyReader): void {
@@ -286,6 +289,8 @@ function readRow(row: OptionRow, value: ConfigValue, key: string, reading: Readi
       throw new ConfigError("CONFIG_VALUE", `unknown store type: ${String(content)}`, value.at);
     }
     reading.store = { type, value };
+  } else if (row.effect === "encryptionKey") {
+    if (value.kind === "string") reading.encryptionKey = value;
   } else if (row.status !== "available") {
     if (!isDefault(row, content)) notThere(row.status, value, key, report);
   } else if (row.field !== undefined && typeof content !== "object") {

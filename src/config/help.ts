@@ -42,8 +42,8 @@ function entry(row: OptionRow): string {
 
 /** Kinds that people look for, in their words. */
 const LATER_SUMMARY =
-  "Options for the FILE and SQL stores, encryption, clustering, fault tolerance, an external NATS server, routes and\n" +
-  "syslog are known but not available in this version.";
+  "Options for the SQL store, clustering, fault tolerance, an external NATS server, routes and syslog are known\n" +
+  "but not available in this version.";
 const LATER_SUMMARY_CORE = "Options for routes and syslog are known but not available in this version.";
 
 /** The whole text of `--help`. Begins and ends with an empty line, as the reference's does. */
@@ -57,8 +57,19 @@ export function helpText(programName: string): string {
     const note = GROUP_NOTES.get(group);
     lines.push(`${group}:`, ...entries, ...(note === undefined ? [] : [note]), "");
   }
+  if (!coreOnly) lines.push(...toolLines(programName), "");
   lines.push(coreOnly ? LATER_SUMMARY_CORE : LATER_SUMMARY, "");
   return lines.join("\n") + "\n";
+}
+
+/** The words that are commands of their own when they come first. */
+function toolLines(programName: string): string[] {
+  const line = (tool: string, text: string) => `    ${programName} ${tool} --help`.padEnd(TEXT_COLUMN) + text;
+  return [
+    "Commands for a FILE store, as the first word:",
+    line("check", "Say what is wrong with a directory; changes nothing"),
+    line("repair", "Put it right, and keep what is taken out"),
+  ];
 }
 
 /** The text of `--help_tls`: what this version does, and what it does not do yet. */

@@ -21,6 +21,7 @@ export type OptionEffect =
   | "coreDebugTrace"
   | "streamingDebugTrace"
   | "store"
+  | "encryptionKey"
   | "config"
   | "streamingConfig"
   | "checkConfig"
@@ -55,7 +56,6 @@ export type HelpGroup = (typeof HELP_GROUPS)[number];
 /** Kinds of options that are known and refused; the text says what to do instead. */
 export const LATER = Object.freeze({
   sqlStore: "only the MEMORY and FILE stores exist so far; leave the flag out",
-  encryption: "messages are stored as they are so far; leave the flag out, or use an encrypted file system",
   clustering: "the server runs standalone so far; leave the flag out",
   faultTolerance: "the server runs standalone so far; leave the flag out",
   externalNats: "only the embedded NATS server is used so far; let clients connect to this server's own port",
@@ -268,18 +268,27 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
       later: "faultTolerance",
     },
   ),
-  streaming("encrypt", "bool", "false", "streaming.encrypt", "Encrypt messages in the store", { later: "encryption" }),
-  streaming("encryption_cipher", "string", "", "streaming.encryption_cipher", "Cipher for encryption: AES or CHACHA", {
-    later: "encryption",
+  streaming("encrypt", "bool", "false", "streaming.encrypt", "Encrypt messages in the store", {
+    field: "encryption.enabled",
   }),
+  streaming(
+    "encryption_cipher",
+    "string",
+    "",
+    "streaming.encryption_cipher",
+    "Cipher for encryption: AES or CHACHA; empty = AES on x86, else CHACHA",
+    {
+      field: "encryption.cipher",
+    },
+  ),
   streaming(
     "encryption_key",
     "string",
     "",
     "streaming.encryption_key",
-    "Encryption key; better given in NATS_STREAMING_ENCRYPTION_KEY",
+    "Encryption key, implies --encrypt; better in NATS_STREAMING_ENCRYPTION_KEY",
     {
-      later: "encryption",
+      effect: "encryptionKey",
     },
   ),
   streaming(

@@ -225,6 +225,13 @@ export interface FileOptions {
   readonly autoSyncMs: number;
 }
 
+/** Encryption of what is stored (stores.md 8). Its key is no option: whoever reads these could show it. */
+export interface EncryptionOptions {
+  readonly enabled: boolean;
+  /** `AES` or `CHACHA` when enabled; empty = by processor, as the reference chooses. */
+  readonly cipher: string;
+}
+
 /** Files the configuration came from. Empty = none. */
 export interface ConfigFileOptions {
   readonly nats: string;
@@ -246,6 +253,7 @@ export interface Options {
   readonly httpHost: string;
   readonly store: "MEMORY" | "FILE";
   readonly file: FileOptions;
+  readonly encryption: EncryptionOptions;
   readonly limits: LimitOptions;
   readonly heartbeat: HeartbeatOptions;
   readonly replaceDurable: boolean;
@@ -315,6 +323,7 @@ export function draftOptions(programName: string): OptionsDraft {
       truncateBadEnd: false,
       autoSyncMs: 60_000,
     },
+    encryption: { enabled: false, cipher: "" },
     limits: { ...DEFAULT_LIMITS },
     heartbeat: { intervalMs: 30_000, timeoutMs: 10_000, failCount: 10 },
     replaceDurable: false,

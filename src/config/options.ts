@@ -26,6 +26,7 @@ export type {
   ChannelLimitsEntry,
   ConfigFileOptions,
   ConnectionType,
+  EncryptionOptions,
   HeartbeatOptions,
   LimitOptions,
   LoginOptions,
@@ -52,6 +53,8 @@ export type ParsedCommandLine =
     readonly warnings: readonly string[];
     /** Lines for the log. */
     readonly notes: readonly ConfigNote[];
+    /** Of the command line or else the file; empty = none. Beside the options, so that nobody shows it with them. */
+    readonly encryptionKey: string;
   }
   | { readonly kind: "version" }
   | { readonly kind: "help" }
@@ -136,6 +139,7 @@ export function parseCommandLine(
     options: freezeOptions(draft),
     warnings: files.warnings,
     notes: [...files.notes, ...applied.value],
+    encryptionKey: textOf(last, "encryptionKey") ?? files.encryptionKey?.text ?? "",
   };
 }
 
@@ -243,6 +247,7 @@ function applySettings(
       override(name, "log.streamingTrace", value === true);
     }
   }
+  applyEncryptionKey(draft, textOf(settings, "encryptionKey"), files, notes);
   const error = applyStore(draft, textOf(settings, "store"), files, notes) ??
     applyLogin(draft, settings, files, notes) ??
     applyTls(draft, settings, sources, notes);
@@ -287,6 +292,20 @@ function applyStore(
     default:
       return startFailure(`unsupported store type: ${type}`);
   }
+}
+
+/** A key switches encryption on, even if `encrypt` says no (stores.md 8.1). What it is goes into no text. */
+function applyEncryptionKey(draft: OptionsDraft, flag: string | undefined, files: FilesOutcome, notes: Notes): void {
+  const { encryptionKey } = files;
+  if (flag !== undefined && encryptionKey !== undefined && flag !== encryptionKey.text) {
+    noteOverride(notes, "-encryption_key", `the one of ${placeText(encryptionKey.at)}`);
+  }
+  const key = flag ?? encryptionKey?.text ?? "";
+  if (key !== "") draft.encryption.enabled = true;
+  if (flag === undefined || flag === "") return;
+  const text = "-encryption_key on the command line can be read by everybody who may list the processes of this " +
+    "machine. Give the key in the environment variable NATS_STREAMING_ENCRYPTION_KEY, together with -encrypt";
+  notes.push({ level: "warning", text });
 }
 
 /** `-user`, `-pass`, `-auth`: the single user or token of the server; with a list of users, only who we log in as. */
@@ -373,6 +392,7 @@ function normalize(draft: OptionsDraft, hasAuthTimeout: boolean): void {
   if (draft.host === "") draft.host = "0.0.0.0";
   // The reference takes 0 for "not set".
   if (draft.port === 0) draft.port = 4222;
+  draft.encryption.cipher = draft.encryption.cipher.toUpperCase();
   draft.ioBatchSize = Math.max(1, draft.ioBatchSize);
   draft.ioSleepTimeUs = Math.max(0, draft.ioSleepTimeUs);
   draft.log.sizeLimitBytes = Math.max(0, draft.log.sizeLimitBytes);
@@ -419,6 +439,9 @@ function validate(draft: OptionsDraft, hasUserList: boolean): string | undefined
     if (ms <= 0) return `${name} must be positive (${formatDuration(ms)})`;
   }
   if (failCount < 0) return `hb_fail_count cannot be negative (${failCount})`;
+  const { enabled, cipher } = draft.encryption;
+  // Not told what stands there: a key that was put into the wrong place.
+  if (enabled && !["", "AES", "CHACHA"].includes(cipher)) return "encryption cipher not supported";
   return validateFileStore(draft) ?? validateNats(draft) ?? validateWebSocket(draft, hasUserList);
 }
 

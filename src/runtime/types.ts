@@ -219,6 +219,8 @@ export interface ProcessHost {
   /** Base name of the file that runs: `stanchion`, `nats-server`, ...; `stanchion` when started from source. */
   readonly programName: string;
   env(name: string): string | undefined;
+  /** Removes a variable from the environment of this process: programs that it runs do not get it. */
+  unsetEnv(name: string): void;
   exit(code: number): never;
   onSignal(name: SignalName, handler: () => void): void;
   /** Last resort for errors nobody caught: report, then the caller decides. */

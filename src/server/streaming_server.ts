@@ -57,7 +57,11 @@ export class StreamingServer {
   readonly #startedMs: number;
 
   /** Builds everything; nothing is opened before `start`. Throws {@link ServerError} for TLS files that cannot be used. */
-  constructor(options: Options, runtime: Runtime, log: Logger) {
+  /** `encryptionKey`: for options that switch encryption on; only what is derived from it is kept. */
+  constructor(options: Options, runtime: Runtime, log: Logger, encryptionKey = "") {
+    if (options.encryption.enabled && !options.coreOnly && encryptionKey === "") {
+      throw new ServerError("SERVER_START_FAILED", "encryption key required");
+    }
     this.#options = options;
     this.#runtime = runtime;
     this.#log = log;
@@ -84,7 +88,7 @@ export class StreamingServer {
       seed: new DataView(seed.buffer).getInt32(0),
     };
     const limits = resolveChannelLimits(options.limits);
-    this.store = openStore(options, limits, runtime, log.streaming);
+    this.store = openStore(options, limits, runtime, log.streaming, encryptionKey);
     if (options.coreOnly) return;
 
     const server = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));

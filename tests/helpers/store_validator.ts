@@ -144,7 +144,7 @@ export function readStore(files: StoreFiles, dir: string, options: Options = {})
       }
     } else if (!name.startsWith(".") && !/^(clients\.dat|subs)\d+$/.test(name)) {
       problem(`${path}: not a file of a store`);
-    } else if (!options.isOpen && !name.startsWith(".")) problem(`${path}: left behind by a compaction`);
+    }
   }
   return store;
 }

@@ -29,9 +29,14 @@ export interface Message {
 export const CLUSTER_ID = "test-cluster";
 
 /** Connects; rejects with the text of the server or of the library. */
-export function connectStan(url: string, clientId: string, options: StanOptions = {}): Promise<Stan> {
+export function connectStan(
+  url: string,
+  clientId: string,
+  options: StanOptions = {},
+  clusterId = CLUSTER_ID,
+): Promise<Stan> {
   return new Promise((resolve, reject) => {
-    const client = connectStreaming(CLUSTER_ID, clientId, { url, reconnect: false, ...options });
+    const client = connectStreaming(clusterId, clientId, { url, reconnect: false, ...options });
     client.once("connect", () => resolve(client));
     client.once("error", (error: unknown) => reject(error instanceof Error ? error : new Error(String(error))));
   });

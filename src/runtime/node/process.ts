@@ -86,6 +86,7 @@ export function createProcessHost(options: ProcessHostOptions): ProcessHost {
     args: process.argv.slice(2),
     programName: options.isCompiled ? programNameOf(startedAs()) : SOURCE_NAME,
     env: (name) => process.env[name],
+    unsetEnv: (name) => void delete process.env[name],
     exit: (code) => process.exit(code),
     onSignal(name, handler) {
       process.on(name, () => {

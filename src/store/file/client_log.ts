@@ -1,6 +1,7 @@
 /** Registrations on disk: clients.dat (stores.md 4.5, 5.3, 5.10). */
 import { encodeClientDelete, encodeClientInfo } from "../../wire/stan_server.ts";
 import { type ClientRecord, StoreError } from "../types.ts";
+import type { SyncedDirectory } from "./directory.ts";
 import { CLIENT_RECORD, encodeRecord } from "./format.ts";
 import type { LogFile } from "./log_file.ts";
 import { RecordLog } from "./record_log.ts";
@@ -10,6 +11,8 @@ import type { FileStoreShared, Ticked } from "./shared.ts";
 export interface ClientReplay {
   readonly clients: Map<string, ClientRecord>;
   deletions: number;
+  /** Bytes that are no record lie among them. */
+  isDamaged: boolean;
 }
 
 export class FileClientLog implements Ticked {
@@ -23,16 +26,18 @@ export class FileClientLog implements Ticked {
   constructor(
     shared: FileStoreShared,
     file: LogFile,
-    directory: string,
+    directory: SyncedDirectory,
     temporaryPath: () => string,
     replay: ClientReplay | undefined,
   ) {
     this.#shared = shared;
-    this.#log = new RecordLog(shared, file, directory, replay === undefined);
+    this.#log = new RecordLog(shared, file, directory);
     this.#temporaryPath = temporaryPath;
     this.#clients = replay?.clients ?? new Map();
     this.#deletions = replay?.deletions ?? 0;
     this.#lastSyncMs = shared.nowMs();
+    // The reference refuses a file with damage in the middle.
+    if (replay?.isDamaged === true) this.#compact();
   }
 
   get clients(): ReadonlyMap<string, ClientRecord> {
@@ -61,7 +66,10 @@ export class FileClientLog implements Ticked {
   }
 
   #compactIfWorthIt(): void {
-    if (!this.#log.wantsCompaction(this.#deletions, this.#deletions + this.#clients.size)) return;
+    if (this.#log.wantsCompaction(this.#deletions, this.#deletions + this.#clients.size)) this.#compact();
+  }
+
+  #compact(): void {
     const { crc } = this.#shared;
     const records = [...this.#clients.values()].map((client) =>
       encodeRecord(CLIENT_RECORD.add, encodeClientInfo(client), crc)
@@ -82,6 +90,11 @@ export class FileClientLog implements Ticked {
     if (isDue) this.#lastSyncMs = nowMs;
     this.#log.background(isDue);
     return !this.#log.isSafe;
+  }
+
+  /** Undefined: no compaction is under way. */
+  get compactionEnded(): Promise<void> | undefined {
+    return this.#log.compactionEnded;
   }
 
   close(): void {

@@ -57,7 +57,42 @@ export class Crc32 {
         tables[256 + bytes[at + 14]!]! ^
         tables[bytes[at + 15]!]!;
     }
+    for (; at + 4 <= end; at += 4) {
+      crc = tables[768 + ((crc ^ bytes[at]!) & 0xff)]! ^
+        tables[512 + (((crc >>> 8) ^ bytes[at + 1]!) & 0xff)]! ^
+        tables[256 + (((crc >>> 16) ^ bytes[at + 2]!) & 0xff)]! ^
+        tables[(crc >>> 24) ^ bytes[at + 3]!]!;
+    }
     for (; at < end; at++) crc = (crc >>> 8) ^ tables[(crc ^ bytes[at]!) & 0xff]!;
+    return ~crc >>> 0;
+  }
+
+  /**
+   * Checksum of the 28 bytes that begin at `words[at]`, on a little-endian machine: an index record in front of its checksum.
+   * Four times as fast as reading bytes, and recovery does it once per stored message.
+   */
+  ofSevenWords(words: Int32Array, at: number): number {
+    const tables = this.#tables;
+    const a = ~words[at]!;
+    const b = words[at + 1]!;
+    const c = words[at + 2]!;
+    const d = words[at + 3]!;
+    const e = words[at + 4]! ^ tables[3840 + (a & 0xff)]! ^ tables[3584 + ((a >>> 8) & 0xff)]! ^
+      tables[3328 + ((a >>> 16) & 0xff)]! ^ tables[3072 + (a >>> 24)]! ^
+      tables[2816 + (b & 0xff)]! ^ tables[2560 + ((b >>> 8) & 0xff)]! ^
+      tables[2304 + ((b >>> 16) & 0xff)]! ^ tables[2048 + (b >>> 24)]! ^
+      tables[1792 + (c & 0xff)]! ^ tables[1536 + ((c >>> 8) & 0xff)]! ^
+      tables[1280 + ((c >>> 16) & 0xff)]! ^ tables[1024 + (c >>> 24)]! ^
+      tables[768 + (d & 0xff)]! ^ tables[512 + ((d >>> 8) & 0xff)]! ^
+      tables[256 + ((d >>> 16) & 0xff)]! ^ tables[d >>> 24]!;
+    const f = words[at + 5]!;
+    const g = words[at + 6]!;
+    const crc = tables[2816 + (e & 0xff)]! ^ tables[2560 + ((e >>> 8) & 0xff)]! ^
+      tables[2304 + ((e >>> 16) & 0xff)]! ^ tables[2048 + (e >>> 24)]! ^
+      tables[1792 + (f & 0xff)]! ^ tables[1536 + ((f >>> 8) & 0xff)]! ^
+      tables[1280 + ((f >>> 16) & 0xff)]! ^ tables[1024 + (f >>> 24)]! ^
+      tables[768 + (g & 0xff)]! ^ tables[512 + ((g >>> 8) & 0xff)]! ^
+      tables[256 + ((g >>> 16) & 0xff)]! ^ tables[g >>> 24]!;
     return ~crc >>> 0;
   }
 }

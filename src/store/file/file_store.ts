@@ -20,6 +20,7 @@ import {
 import { BlockCache } from "./block.ts";
 import { FileClientLog } from "./client_log.ts";
 import { Crc32 } from "./crc.ts";
+import { SyncedDirectory } from "./directory.ts";
 import type { Finding } from "./findings.ts";
 import { encodeRecord, versionBytes } from "./format.ts";
 import { DescriptorPool, LogFile } from "./log_file.ts";
@@ -42,6 +43,8 @@ const SUBSCRIPTIONS_FILE = "subs.dat";
 /** The reference's lock file, and its witness that files were cut on demand (stores.md 6.7). */
 const LOCK_FILE = ".rootdir.lck";
 const WITNESS_FILE = ".truncate.lck";
+/** What a compaction that was interrupted left (stores.md 4.1): nobody reads it. */
+const LEFTOVER = /^(clients\.dat|subs)\d+$/;
 const TICK_MS = 1000;
 /** Recovery lets other work of the process go on after this long, and tells its progress this often. */
 const RECOVERY_STEP_MS = 5;
@@ -66,11 +69,11 @@ export interface FileStoreWorld {
 
 class FileChannel implements ChannelStore {
   readonly name: string;
-  readonly directory: string;
+  readonly directory: SyncedDirectory;
   readonly messages: FileMessageLog;
   readonly subscriptions: FileSubscriptionLog;
 
-  constructor(name: string, directory: string, messages: FileMessageLog, subscriptions: FileSubscriptionLog) {
+  constructor(name: string, directory: SyncedDirectory, messages: FileMessageLog, subscriptions: FileSubscriptionLog) {
     this.name = name;
     this.directory = directory;
     this.messages = messages;
@@ -90,8 +93,9 @@ export class FileStore implements Store {
   #clients: FileClientLog | undefined;
   #lock: DiskLock | undefined;
   #timer: TimerHandle | undefined;
-  /** Names in the root changed since its last sync. */
-  #rootDirty = false;
+  readonly #root: SyncedDirectory;
+  /** Of channels that could not be created. */
+  readonly #stillborn = new Set<string>();
   #temporaryCount = 0;
   #spaceIsShort = false;
   #scriptsUnderWay = 0;
@@ -118,6 +122,11 @@ export class FileStore implements Store {
       nowMs: () => world.clock.monotonicMs(),
       wantsTick: (item) => this.#wantsTick(item),
     };
+    // Of a directory that is there already nobody knows whether its names are safe: the process before may have been killed.
+    const above = new SyncedDirectory(world.disk, parentOf(options.dir), undefined);
+    above.changed();
+    this.#root = new SyncedDirectory(world.disk, options.dir, above);
+    this.#root.changed();
   }
 
   get channelCount(): number {
@@ -162,20 +171,14 @@ export class FileStore implements Store {
         if (directories.length > 0) {
           throw new StoreError("STORE_NO_SERVER_INFO", STORE_ERROR_TEXT.STORE_NO_SERVER_INFO);
         }
-        this.#clients = new FileClientLog(
-          this.#shared,
-          LogFile.create(this.#pool, this.#path(CLIENTS_FILE)),
-          this.#options.dir,
-          () => this.#temporaryPath(CLIENTS_FILE),
-          undefined,
-        );
+        this.#createClients();
         return undefined;
       }
       const clients = recoverClients(context, this.#path(CLIENTS_FILE));
       this.#clients = new FileClientLog(
         this.#shared,
         clients.file,
-        this.#options.dir,
+        this.#root,
         () => this.#temporaryPath(CLIENTS_FILE),
         clients.replay,
       );
@@ -188,6 +191,17 @@ export class FileStore implements Store {
         cause: error,
       });
     }
+  }
+
+  #createClients(): void {
+    this.#clients = new FileClientLog(
+      this.#shared,
+      LogFile.create(this.#pool, this.#path(CLIENTS_FILE)),
+      this.#root,
+      () => this.#temporaryPath(CLIENTS_FILE),
+      undefined,
+    );
+    this.#root.changed();
   }
 
   #recoverContext(): RecoverContext {
@@ -231,6 +245,7 @@ export class FileStore implements Store {
     const names: string[] = [];
     for (const { name, kind } of this.#world.disk.list(this.#options.dir)) {
       if (kind === "directory") names.push(name);
+      else if (kind === "file" && LEFTOVER.test(name)) this.#removeLeftover(this.#path(name));
       else if (kind === "link" && this.#world.disk.stat(this.#path(name))?.kind === "directory") {
         this.#world.log.warn(
           `${this.#path(name)} is a symbolic link and is not recovered as a channel: move the directory itself here`,
@@ -238,6 +253,14 @@ export class FileStore implements Store {
       }
     }
     return names.sort();
+  }
+
+  #removeLeftover(path: string): void {
+    try {
+      this.#world.disk.remove(path);
+    } catch (error) {
+      this.#world.log.debug(`${path} stays: ${messageOf(error)}`);
+    }
   }
 
   async #recoverChannels(
@@ -272,31 +295,24 @@ export class FileStore implements Store {
     const directory = this.#path(displayText(name));
     const messages = recoverMessages(context, name, directory);
     const { file, replay } = recoverSubscriptions(context, name, `${directory}/${SUBSCRIPTIONS_FILE}`);
+    const names = new SyncedDirectory(this.#world.disk, directory, this.#root);
+    names.changed();
+    const channel = this.#addChannel(name, names, file, replay, messages);
+    // stores.md 6.7: a position behind the last message would hide the next one from its subscription. Also where nothing was
+    // cut: a power cut may end a file between two records.
     const last = messages.slices.at(-1)?.lastSequence ?? 0;
-    if (messages.wasCut) this.#putPositionsBack(name, last, replay);
-    return this.#addChannel(name, directory, file, replay, messages);
-  }
-
-  /** stores.md 6.7: a position behind the last message would hide the next one from its subscription. */
-  #putPositionsBack(
-    name: string,
-    last: number,
-    replay: ReturnType<typeof recoverSubscriptions>["replay"],
-  ): void {
-    for (const { record, pending } of replay.states.values()) {
-      for (const sequence of pending.sorted()) if (sequence > last) pending.delete(sequence);
-      if (record.lastSent <= last) continue;
+    for (const { id, lastSent } of channel.subscriptions.putBack(last)) {
       this.#world.log.warn(
-        `Channel "${displayText(name)}": subscription ${record.id} had got messages up to ${record.lastSent}, ` +
+        `Channel "${displayText(name)}": subscription ${id} had got messages up to ${lastSent}, ` +
           `the last one is ${last}: it goes on behind that`,
       );
-      record.lastSent = last;
     }
+    return channel;
   }
 
   #addChannel(
     name: string,
-    directory: string,
+    directory: SyncedDirectory,
     subscriptionFile: LogFile,
     replay: ReturnType<typeof recoverSubscriptions>["replay"] | undefined,
     recovered: RecoveredLog | undefined,
@@ -345,17 +361,12 @@ export class FileStore implements Store {
         file.close();
       }
       disk.rename(temporary, path);
-      this.#rootDirty = true;
+      this.#root.changed();
+      // Registrations that are there stay: without a server record a second recovery follows (stores.md 1.2).
+      if (this.#clients === undefined && disk.stat(this.#path(CLIENTS_FILE)) === undefined) this.#createClients();
     } catch (error) {
       throw toStoreError(error);
     }
-    this.#clients ??= new FileClientLog(
-      this.#shared,
-      LogFile.create(this.#pool, this.#path(CLIENTS_FILE)),
-      this.#options.dir,
-      () => this.#temporaryPath(CLIENTS_FILE),
-      undefined,
-    );
   }
 
   createChannel(name: string): ChannelStore {
@@ -371,11 +382,15 @@ export class FileStore implements Store {
     try {
       if (disk.stat(directory) !== undefined) this.#removeLeftovers(directory);
       disk.makeDirectory(directory);
+      this.#root.changed();
       const file = LogFile.create(this.#pool, `${directory}/${SUBSCRIPTIONS_FILE}`);
-      this.#rootDirty = true;
-      return this.#addChannel(name, directory, file, undefined, undefined);
+      const names = new SyncedDirectory(disk, directory, this.#root);
+      names.changed();
+      this.#stillborn.delete(directory);
+      return this.#addChannel(name, names, file, undefined, undefined);
     } catch (error) {
       log.error(`Cannot create channel "${displayText(name)}": ${messageOf(error)}`);
+      this.#removeStillborn(directory);
       const reason = toStoreError(error);
       throw new StoreError(
         reason.code,
@@ -384,6 +399,22 @@ export class FileStore implements Store {
           : "stan: the channel cannot be created: its name is not possible on the disk of the store, or the disk refuses",
         { cause: error },
       );
+    }
+  }
+
+  /** A directory without its channel would be an empty one after the next start. */
+  #removeStillborn(directory: string): void {
+    const { disk, log } = this.#world;
+    this.#stillborn.delete(directory);
+    try {
+      if (disk.stat(directory)?.kind !== "directory") return;
+      const file = `${directory}/${SUBSCRIPTIONS_FILE}`;
+      if (disk.stat(file) !== undefined) disk.remove(file);
+      disk.removeDirectory(directory);
+    } catch (error) {
+      log.debug(`${directory} stays: ${messageOf(error)}`);
+      this.#stillborn.add(directory);
+      this.#armTick();
     }
   }
 
@@ -403,7 +434,8 @@ export class FileStore implements Store {
     const channel = this.#channels.get(name);
     if (channel === undefined) throw new StoreError("STORE_NOT_FOUND", STORE_ERROR_TEXT.STORE_NOT_FOUND);
     this.#channels.delete(name);
-    const { messages, subscriptions, directory } = channel;
+    const { messages, subscriptions } = channel;
+    const directory = channel.directory.path;
     const slices = messages.slices.map(({ data, index }) => [index.path, data.path]);
     messages.retire("the channel was deleted");
     subscriptions.retire();
@@ -425,7 +457,7 @@ export class FileStore implements Store {
           `Remove ${directory} before the next start, or the channel comes back`,
       );
     }
-    this.#rootDirty = true;
+    this.#root.changed();
   }
 
   addClient(record: ClientRecord): void {
@@ -441,19 +473,14 @@ export class FileStore implements Store {
   flush(): Promise<void> | undefined {
     if (this.#isClosed) return undefined;
     const clients = this.#clients?.flush();
-    const root = this.#rootDirty && this.#options.sync ? this.#syncRoot() : undefined;
+    const root = this.#options.sync ? this.#syncNames(this.#root) : undefined;
     if (clients !== undefined && root !== undefined) return Promise.all([clients, root]).then(() => undefined);
     return clients ?? root;
   }
 
-  #syncRoot(): Promise<void> {
-    this.#rootDirty = false;
-    return new Promise((resolve, reject) => {
-      this.#world.disk.syncDirectory(this.#options.dir, (error) => {
-        if (error === undefined) return resolve();
-        this.#rootDirty = true;
-        reject(toStoreError(error));
-      });
+  #syncNames(directory: SyncedDirectory): Promise<void> | undefined {
+    return directory.sync()?.catch((error) => {
+      throw toStoreError(error);
     });
   }
 
@@ -479,7 +506,8 @@ export class FileStore implements Store {
       if (!item.tick(nowMs)) this.#ticked.delete(item);
     }
     this.#pool.closeIdle();
-    if (this.#ticked.size > 0 || this.#pool.openCount > 0) this.#armTick();
+    for (const directory of [...this.#stillborn]) this.#removeStillborn(directory);
+    if (this.#ticked.size > 0 || this.#stillborn.size > 0 || this.#pool.openCount > 0) this.#armTick();
   };
 
   /** False: publishes stay refused, because less than the reserve is left (decision 16). */
@@ -547,22 +575,48 @@ export class FileStore implements Store {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.stop();
+    for (const directory of [...this.#stillborn]) this.#removeStillborn(directory);
+    await this.#settle();
     for (const { messages, subscriptions } of this.#channels.values()) {
       messages.close();
       subscriptions.close();
     }
     this.#clients?.close();
+    // Whatever `sync` says: a clean stop leaves everything safe (stores.md 11.11).
+    if (this.#lock !== undefined) {
+      const all = [this.#root, ...[...this.#channels.values()].map(({ directory }) => directory)];
+      // Also what was removed and need not be told otherwise: nothing comes back after a clean stop.
+      for (const directory of all) directory.changed();
+      for (const outcome of await Promise.allSettled(all.map((directory) => directory.sync()))) {
+        if (outcome.status === "rejected") this.#world.log.error(`Closing: ${messageOf(outcome.reason)}`);
+      }
+    }
     while (this.#scriptsUnderWay > 0) {
       await new Promise<void>((resume) => void this.#world.scheduler.after(10, resume));
     }
-    if (this.#rootDirty && this.#options.sync) await this.#syncRoot().catch(() => undefined);
     this.#channels.clear();
     this.#ticked.clear();
     this.#lock?.release();
     this.#lock = undefined;
   }
 
+  /** What is staged becomes safe and what is under way ends; errors are told where they happen. */
+  async #settle(): Promise<void> {
+    const waits: (Promise<void> | undefined)[] = [];
+    for (const { messages, subscriptions } of this.#channels.values()) {
+      waits.push(messages.flush(), subscriptions.flush(), subscriptions.compactionEnded);
+    }
+    waits.push(this.#clients?.flush(), this.#clients?.compactionEnded);
+    await Promise.allSettled(waits);
+  }
+
   #mustBeOpen(): void {
     if (this.#isClosed) throw new StoreError("STORE_CLOSED", "the store is closed");
   }
+}
+
+/** The directory that holds `path`. */
+function parentOf(path: string): string {
+  const at = path.replace(/\/+$/, "").lastIndexOf("/");
+  return at < 0 ? "." : at === 0 ? "/" : path.slice(0, at);
 }

@@ -2,6 +2,7 @@
  * A file that grows at its end, and the descriptors of all such files. The end is kept here and every write names its place,
  * so a write that failed half way is repeated, or cut off, without leaving garbage between two records.
  */
+import { assert } from "../../base/assert.ts";
 import type { Disk, DiskFile } from "../../runtime/types.ts";
 import { VERSION_BYTES, versionBytes } from "./format.ts";
 
@@ -57,13 +58,14 @@ export class DescriptorPool {
 }
 
 /** Somebody waits for a sync. */
-interface SyncWait {
+export interface SyncWait {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-function newWait(): SyncWait {
+/** A wait that nobody has to listen to. */
+export function newWait(): SyncWait {
   let resolve!: () => void;
   let reject!: (error: unknown) => void;
   const promise = new Promise<void>((yes, no) => {
@@ -90,8 +92,9 @@ export class LogFile {
   #idleWork: (() => void)[] = [];
   #running: SyncWait | undefined;
   #queued: SyncWait | undefined;
-  /** Content was cut since the last sync, so that even an unchanged size has something to sync. */
+  /** There is something to sync even if the size says otherwise: a cut, or what a process left that was killed. */
   #cut = false;
+  #lostVersion = false;
 
   constructor(pool: DescriptorPool, path: string, size: number) {
     this.#pool = pool;
@@ -121,6 +124,8 @@ export class LogFile {
   get file(): DiskFile {
     this.#used = true;
     if (this.#file === undefined) {
+      // By now another file may have this name.
+      assert(!this.#retired, "a file that was given up is not opened again");
       this.#pool.makeRoom();
       this.#adopt(this.#pool.disk.open(this.path, "update"));
     }
@@ -142,8 +147,15 @@ export class LogFile {
 
   /** Appends; throws when not all of it was taken, and then the end is where it was. */
   write(bytes: Uint8Array, start: number, end: number): void {
+    this.#putVersionBack();
     this.file.write(bytes, start, end, this.size);
     this.size += end - start;
+  }
+
+  #putVersionBack(): void {
+    if (!this.#lostVersion) return;
+    this.file.write(versionBytes(), 0, VERSION_BYTES, 0);
+    this.#lostVersion = false;
   }
 
   /** Reads off the event loop. */
@@ -192,6 +204,7 @@ export class LogFile {
     this.#cut = false;
     let file: DiskFile;
     try {
+      this.#putVersionBack();
       ({ file } = this);
     } catch (error) {
       this.#cut ||= cut;
@@ -221,13 +234,14 @@ export class LogFile {
     }
     wait.resolve();
     if (queued === undefined) return;
-    if (this.isSynced) queued.resolve();
+    if (this.isSynced || this.#retired) queued.resolve();
     else this.#startSync(queued);
   }
 
   /** Blocking; for the end of recovery and of the server. */
   syncNow(): void {
     if (this.isSynced) return;
+    this.#putVersionBack();
     this.file.syncNow();
     this.syncedSize = this.size;
     this.#cut = false;
@@ -239,7 +253,10 @@ export class LogFile {
     this.#closeIfRetired();
   }
 
-  /** Calls back when no read and no sync is under way any more; not from within this call. */
+  /**
+   * Calls back when no read and no sync is under way any more; not from within this call, and after those who waited for
+   * that sync: they know by then whether the file may be trusted.
+   */
   whenIdle(work: () => void): void {
     this.#idleWork.push(work);
   }
@@ -248,17 +265,24 @@ export class LogFile {
     if (this.#busyCount > 0 || this.#idleWork.length === 0) return;
     const waiting = this.#idleWork;
     this.#idleWork = [];
-    for (const work of waiting) work();
+    for (const work of waiting) queueMicrotask(work);
+  }
+
+  /** Its content was found, not written: whether it survives a power cut is known after the next sync. */
+  distrust(): void {
+    this.#cut = true;
   }
 
   #closeIfRetired(): void {
     if (this.#retired && this.#busyCount === 0) this.closeDescriptor();
   }
 
-  /** The system refused to cut: what is behind `size` is overwritten by the next write. */
+  /** What is behind `size` cannot be trusted, or does not count: the next write lies over it. */
   forgetFrom(size: number): void {
-    this.size = size;
+    this.size = Math.max(size, VERSION_BYTES);
     if (this.syncedSize > size) this.syncedSize = size;
+    // A failed sync may have lost the first bytes, too; without them nothing in the file counts.
+    this.#lostVersion ||= size < VERSION_BYTES;
     this.#cut = true;
   }
 
@@ -279,5 +303,6 @@ export class LogFile {
     this.size = size;
     this.syncedSize = size;
     this.#cut = false;
+    this.#lostVersion = false;
   }
 }

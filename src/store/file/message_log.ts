@@ -24,6 +24,7 @@ import {
   type MessageView,
 } from "../types.ts";
 import { Block, BLOCK_INDEX_STRIDE, type BlockOwner } from "./block.ts";
+import type { SyncedDirectory } from "./directory.ts";
 import {
   INDEX_RECORD_BYTES,
   IndexRecord,
@@ -62,6 +63,9 @@ const FAILED_RETRY_MS = 1000;
 /** Sequences that a hole may be filled with at once: a jump beyond it is a defect of the caller, not a hole. */
 const HOLE_MAX = 1_000_000;
 
+/** What {@link FileMessageLog.empty} removes (stores.md 5.15). */
+const SLICE_FILE = /^msgs\..*\..*$/;
+
 const NOTHING = new Uint8Array(0);
 
 /** The state that is safe: what a failed flush goes back to. */
@@ -88,7 +92,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   readonly #shared: FileStoreShared;
   readonly #name: string;
   readonly #channel: Uint8Array;
-  readonly #directory: string;
+  readonly #directory: SyncedDirectory;
   readonly #limits: ChannelLimits;
   readonly #sliceLimits: SliceLimits;
   readonly #maxAgeHigh: number;
@@ -118,19 +122,36 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
 
   /** Slices with something to write or to sync. */
   #dirty: Slice[] = [];
-  #directoryDirty = false;
   #safe: Safe;
+  /**
+   * What was recovered may be what a killed process left in the system's memory. Until a flush has made it safe nothing older
+   * is removed on account of it.
+   */
+  #unproven = false;
+  #wantsFlush = false;
   #flushSerial = 0;
   #flushesUnderWay = 0;
+  /** Ends with the last of them: a flush is good only if all before it were. */
+  #flushes: Promise<unknown> | undefined;
   /** Serial of the first flush that failed and was not rolled back yet; Infinity = none. */
   #failedSerial = Infinity;
   #failure: unknown;
   #afterSettled: (() => void)[] = [];
+  /** Last sequence that a flush was asked for. */
+  #flushedTo = 0;
+  /** Messages were taken back before anybody asked for their flush: it must fail when it comes. */
+  #owed: unknown;
   /** Why nothing can be stored; empty while it can. */
   #refusal = "";
   #retired = false;
   /** The files may be longer than what counts. */
   #needsCut = false;
+  /** Count and bytes could not be read back after a failure. */
+  #needsMeasure = false;
+  /** Files of slices that were taken back and could not be removed. */
+  #leftovers: string[] = [];
+  /** Files of slices that hold nothing any more. */
+  #dead: string[] = [];
   #lastError = "";
   #lastSyncMs: number;
 
@@ -149,7 +170,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     shared: FileStoreShared,
     name: string,
     channel: Uint8Array,
-    directory: string,
+    directory: SyncedDirectory,
     limits: ChannelLimits,
     archive: ((data: string, index: string) => void) | undefined,
   ) {
@@ -211,9 +232,24 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       this.#bytes += slice.bytes;
     }
     this.#safe = this.#snapshot();
+    this.#flushedTo = this.#last;
+    if (this.#shared.options.sync) this.#distrust();
     this.#enforceLimits();
     this.#safe.first = this.#first;
     this.#removeDeadSlices();
+  }
+
+  /** What was not synced when the process before this one ended is at the end, and no more than may be staged. */
+  #distrust(): void {
+    this.#unproven = true;
+    let bytes = 0;
+    for (let i = this.#slices.length - 1; i >= 0 && bytes <= STAGED_BYTES_MAX; i--) {
+      const slice = this.#slices[i]!;
+      slice.data.distrust();
+      slice.index.distrust();
+      this.#dirty.push(slice);
+      bytes += slice.bytes;
+    }
   }
 
   // Writing ------------------------------------------------------------------------------------------------------------
@@ -363,18 +399,24 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     const { pool } = this.#shared;
     const number = (this.#slices[this.#slices.length - 1]?.number ?? 0) + 1;
     const names = sliceNames(number);
+    const dataPath = `${this.#directory.path}/${names.data}`;
+    const indexPath = `${this.#directory.path}/${names.index}`;
     let data: LogFile | undefined;
     try {
       // What lies there under these names has no messages that count (traps 6 and 35).
-      data = LogFile.create(pool, `${this.#directory}/${names.data}`);
-      const index = LogFile.create(pool, `${this.#directory}/${names.index}`);
+      data = LogFile.create(pool, dataPath);
+      const index = LogFile.create(pool, indexPath);
       const slice = new Slice(number, data, index);
       this.#slices.push(slice);
-      this.#directoryDirty = true;
+      this.#leftovers = this.#leftovers.filter((path) => path !== dataPath && path !== indexPath);
+      this.#directory.changed();
       this.#markDirty(slice);
       return slice;
     } catch (error) {
       data?.retire();
+      // A file without a version would stop a start of the reference.
+      this.#leftovers.push(indexPath, dataPath);
+      this.#leftovers = this.#removeFiles(this.#leftovers);
       this.#refuse(error);
       this.#lastError = this.#refusal;
       return undefined;
@@ -385,26 +427,32 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
 
   flush(): Promise<void> | undefined {
     if (this.#retired) return undefined;
+    const isStaged = this.#dirty.length > 0 || !this.#directory.isSafe && this.#shared.options.sync;
+    // Staged in the same turn as what failed: it goes the same way.
     if (this.#failedSerial !== Infinity) {
-      // Staged in the same turn as what failed: it goes the same way.
-      return this.#last > this.#safe.last ? this.#failed(this.#flushSerial, this.#failure) : undefined;
+      this.#flushedTo = this.#last;
+      return isStaged || this.#last > this.#safe.last ? this.#failed(this.#flushSerial, this.#failure) : undefined;
     }
-    if (this.#dirty.length === 0 && !this.#directoryDirty) return undefined;
+    if (!isStaged && this.#flushes === undefined && this.#owed === undefined) return undefined;
     const serial = ++this.#flushSerial;
-    const { options, disk } = this.#shared;
+    this.#flushedTo = this.#last;
+    if (this.#owed !== undefined) {
+      const error = this.#owed;
+      this.#owed = undefined;
+      return this.#failed(serial, error);
+    }
     try {
       this.#write();
     } catch (error) {
       return this.#failed(serial, error);
     }
     const snapshot = this.#snapshot();
-    if (!options.sync) {
+    if (!this.#shared.options.sync) {
       this.#dirty.length = 0;
-      this.#directoryDirty = false;
       this.#becameSafe(snapshot);
       return undefined;
     }
-    const waits: Promise<void>[] = [];
+    const waits: Promise<unknown>[] = [];
     for (const slice of this.#dirty) {
       const data = slice.data.sync();
       const index = slice.index.sync();
@@ -412,22 +460,13 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       if (index !== undefined) waits.push(index);
     }
     this.#dirty.length = 0;
-    if (this.#directoryDirty) {
-      this.#directoryDirty = false;
-      waits.push(
-        new Promise((resolve, reject) =>
-          disk.syncDirectory(this.#directory, (error) => error === undefined ? resolve() : reject(error))
-        ),
-      );
-    }
+    const names = this.#directory.sync();
+    if (names !== undefined) waits.push(names);
+    if (this.#flushes !== undefined) waits.push(this.#flushes);
     this.#flushesUnderWay++;
-    return Promise.all(waits).then(
-      () => this.#flushEnded(serial, snapshot),
-      (error) => {
-        this.#flushesUnderWay--;
-        return this.#failed(serial, error);
-      },
-    );
+    const all = Promise.all(waits);
+    this.#flushes = all;
+    return all.then(() => this.#flushEnded(serial, snapshot), (error) => this.#flushBroke(serial, error));
   }
 
   /** Data first, then the index: it never knows more than the data file has (stores.md 5.2). */
@@ -441,12 +480,20 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   }
 
   #flushEnded(serial: number, snapshot: Safe): Promise<void> | undefined {
-    this.#flushesUnderWay--;
+    if (--this.#flushesUnderWay === 0) this.#flushes = undefined;
+    if (this.#retired) return this.#settled();
     // A sync behind a failed one says nothing about what the failed one should have kept.
     if (serial >= this.#failedSerial) return this.#failed(serial, this.#failure);
     this.#becameSafe(snapshot);
     this.#settled();
     return undefined;
+  }
+
+  #flushBroke(serial: number, error: unknown): Promise<void> | undefined {
+    if (--this.#flushesUnderWay === 0) this.#flushes = undefined;
+    // The channel was deleted meanwhile: there is nothing to keep.
+    if (this.#retired) return this.#settled();
+    return this.#failed(serial, error);
   }
 
   #snapshot(): Safe {
@@ -468,6 +515,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     // What expired meanwhile stays so.
     if (this.#safe.first > safe.first) safe.first = Math.min(this.#safe.first, safe.last + 1);
     this.#safe = safe;
+    this.#unproven = false;
+    this.#wantsFlush = false;
     let kept = 0;
     for (const block of this.#pinned) {
       const isSafe = block.endSequence - 1 <= safe.last && block.writtenBytes === block.usedBytes;
@@ -490,7 +539,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   #failed(serial: number, error: unknown): Promise<void> {
     if (this.#failedSerial === Infinity) {
       this.#failure = error;
-      this.#refuse(error);
+      if (!this.#retired) this.#refuse(error);
     }
     this.#failedSerial = Math.min(this.#failedSerial, serial);
     const result = new Promise<void>((_, reject) => this.#afterSettled.push(() => reject(toStoreError(error))));
@@ -507,9 +556,10 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#shared.wantsTick(this);
   }
 
-  #settled(): void {
+  #settled(): undefined {
     if (this.#failedSerial === Infinity || this.#flushesUnderWay > 0) return;
-    this.#rollBack();
+    // The files of a channel that is gone may belong to its successor.
+    if (!this.#retired) this.#rollBack();
     this.#failedSerial = Infinity;
     this.#failure = undefined;
     const waiting = this.#afterSettled;
@@ -525,10 +575,9 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       const slice = slices.pop()!;
       slice.data.retire();
       slice.index.retire();
-      this.#tryRemove(slice.data.path);
-      this.#tryRemove(slice.index.path);
+      this.#leftovers.push(slice.index.path, slice.data.path);
     }
-    this.#dirty = [];
+    this.#leftovers = this.#removeFiles(this.#leftovers);
     const slice = slices[slices.length - 1];
     if (slice !== undefined) {
       slice.cutTo(safe.recordCount, safe.sliceBytes, safe.lastStampHigh, safe.lastStampLow);
@@ -551,20 +600,31 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       }
     }
     this.#blocks = this.#blocks.filter((block) => block.count > 0);
+    // What was safe before and what a failed sync was to keep: the next flush has to see to all of it.
+    this.#dirty = slices.filter(({ data, index }) => !data.isSynced || !index.isSynced);
+    this.#frontSlice = undefined;
     this.#tail = undefined;
     this.#found = undefined;
+    if (this.#last > this.#flushedTo) this.#owed = this.#failure;
+    this.#flushedTo = safe.last;
     this.#last = safe.last;
     this.#first = Math.min(safe.first, safe.last + (safe.last > 0 ? 1 : 0));
-    this.#measure();
+    this.#needsMeasure = !this.#measure();
     if (this.#needsCut) this.#tryCut();
   }
 
-  #tryRemove(path: string): void {
-    try {
-      this.#shared.disk.remove(path);
-    } catch {
-      // An empty slice that stays is used again for the next one (trap 35).
-    }
+  /** Removes files that count for nothing; returns those that cannot be removed now. */
+  #removeFiles(paths: readonly string[]): string[] {
+    const { disk, log } = this.#shared;
+    return paths.filter((path) => {
+      try {
+        if (disk.stat(path) !== undefined) disk.remove(path);
+        return false;
+      } catch (error) {
+        log.debug(`Channel "${displayText(this.#name)}": ${messageOf(error)}`);
+        return true;
+      }
+    });
   }
 
   /** Cuts off what was written and does not count. Until it succeeds the next write lies over it. */
@@ -581,8 +641,9 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     }
   }
 
-  /** Count and bytes from `#first` on, from what the slices have. */
-  #measure(): void {
+  /** Count and bytes from `#first` on, from what the slices have. False: the disk does not say. */
+  #measure(): boolean {
+    let isRead = true;
     this.#count = 0;
     this.#bytes = 0;
     for (const slice of this.#slices) {
@@ -591,17 +652,26 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       this.#bytes += slice.bytes;
       const kept = slice.recordAt(this.#first);
       for (let record = 0; record < kept; record++) {
-        if (!this.#readFront(slice, record)) continue;
+        if (!this.#readFront(slice, record)) {
+          isRead = false;
+          continue;
+        }
         this.#count--;
         this.#bytes -= this.#record.payloadSize + MESSAGE_OVERHEAD_BYTES;
       }
     }
+    return isRead;
   }
 
   /** From the store, when the disk may take writes again. */
   tryResume(): void {
     if (this.#refusal === "" || this.#retired || this.#failedSerial !== Infinity || this.#flushesUnderWay > 0) return;
     if (this.#needsCut && !this.#tryCut()) return;
+    // The next slice will take that name, or a start find messages there that were taken back.
+    this.#leftovers = this.#removeFiles(this.#leftovers);
+    if (this.#leftovers.length > 0) return;
+    if (this.#needsMeasure && !this.#measure()) return;
+    this.#needsMeasure = false;
     this.#refusal = "";
     this.#shared.log.info(`Channel "${displayText(this.#name)}" takes messages again`);
   }
@@ -988,19 +1058,27 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
    */
   #removeDeadSlices(): void {
     const slices = this.#slices;
+    const safe = this.#safe;
     while (
-      slices.length > 1 && slices[0]!.lastSequence < this.#safe.first && slices[0]!.lastSequence < this.#first &&
-      slices[0]!.number < this.#safe.sliceNumber
+      slices.length > 1 && slices[0]!.lastSequence < safe.first && slices[0]!.lastSequence < this.#first &&
+      slices[0]!.number < safe.sliceNumber && slices[0]!.lastSequence < safe.last
     ) {
-      const slice = slices.shift()!;
+      if (this.#unproven) {
+        this.#wantsFlush = true;
+        this.#shared.wantsTick(this);
+        return;
+      }
+      const slice = slices.shift()!; // length > 1.
       this.#forgetSlice(slice);
       if (this.#archive !== undefined) this.#archive(slice.data.path, slice.index.path);
       else {
         // The index first: a data file without one is rebuilt, an index without data would be a riddle.
-        this.#removeFile(slice.index.path);
-        this.#removeFile(slice.data.path);
+        this.#dead.push(slice.index.path, slice.data.path);
       }
     }
+    if (this.#dead.length === 0) return;
+    this.#dead = this.#removeFiles(this.#dead);
+    if (this.#dead.length > 0) this.#shared.wantsTick(this);
   }
 
   #forgetSlice(slice: Slice): void {
@@ -1017,14 +1095,6 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     for (const sequence of this.#damaged) if (sequence <= slice.lastSequence) this.#damaged.delete(sequence);
   }
 
-  #removeFile(path: string): void {
-    try {
-      this.#shared.disk.remove(path);
-    } catch (error) {
-      this.#shared.log.error(`Unable to remove a file that is not needed any more: ${messageOf(error)}`);
-    }
-  }
-
   empty(): void {
     this.#drop();
     for (const slice of this.#slices) {
@@ -1032,9 +1102,12 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       slice.index.retire();
     }
     const { disk } = this.#shared;
-    for (const { name, kind } of disk.list(this.#directory)) {
-      if (kind === "file" && /^msgs\..*\..*$/.test(name)) this.#removeFile(`${this.#directory}/${name}`);
+    const names = disk.list(this.#directory.path).filter(({ name, kind }) => kind === "file" && SLICE_FILE.test(name));
+    for (const path of this.#removeFiles(names.map(({ name }) => `${this.#directory.path}/${name}`))) {
+      this.#shared.log.error(`${path} holds messages that were removed and cannot be removed itself`);
     }
+    this.#leftovers = [];
+    this.#dead = [];
     this.#slices = [];
     this.#first = 0;
     this.#last = 0;
@@ -1042,7 +1115,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#bytes = 0;
     this.#limitReached = false;
     this.#damaged.clear();
-    this.#directoryDirty = true;
+    // Names that went must not come back beside those that follow.
+    this.#directory.changed();
     this.#safe = this.#snapshot();
   }
 
@@ -1064,6 +1138,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   tick(nowMs: number): boolean {
     if (this.#retired) return false;
     if (this.#refusal !== "") return true;
+    // Not while messages wait for a flush of their own: if this one failed, it would take them along.
+    if (this.#wantsFlush && this.#last === this.#safe.last) this.flush()?.catch(() => undefined);
     if (this.#failedSequence !== 0 && nowMs >= this.#failedUntilMs) {
       // Whoever waits for that message may try again.
       this.#failedSequence = 0;
@@ -1076,7 +1152,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     }
     this.#front = NOTHING;
     this.#frontSlice = undefined;
-    const unsynced = this.#slices.some(({ data, index }) => !data.isSynced || !index.isSynced);
+    this.#dead = this.#removeFiles(this.#dead);
+    const unsynced = this.#dead.length > 0 || this.#slices.some(({ data, index }) => !data.isSynced || !index.isSynced);
     return unsynced || this.#dirty.length > 0 || this.#failedSequence !== 0;
   }
 
@@ -1091,6 +1168,9 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     if (this.#retired) return;
     try {
       if (this.#failedSerial === Infinity) this.#write();
+      if (this.#needsCut) this.#tryCut();
+      this.#removeFiles(this.#leftovers);
+      this.#removeFiles(this.#dead);
       for (const slice of this.#slices) {
         slice.data.syncNow();
         slice.index.syncNow();
@@ -1111,6 +1191,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       slice.data.retire();
       slice.index.retire();
     }
+    this.#slices = [];
     this.#count = 0;
   }
 }

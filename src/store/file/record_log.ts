@@ -3,8 +3,9 @@
  * failed sync is repeated in place and nothing that was staged is lost while the process lives.
  */
 import type { DiskFile } from "../../runtime/types.ts";
+import type { SyncedDirectory } from "./directory.ts";
 import { VERSION_BYTES, versionBytes } from "./format.ts";
-import type { LogFile } from "./log_file.ts";
+import { type LogFile, newWait, type SyncWait } from "./log_file.ts";
 import { type FileStoreShared, messageOf, toStoreError } from "./shared.ts";
 
 const BUFFER_BYTES_FIRST = 256;
@@ -24,24 +25,24 @@ interface Compaction {
 export class RecordLog {
   readonly #shared: FileStoreShared;
   readonly #file: LogFile;
-  /** Directory whose sync makes the name of the file safe; asked for once after creation. */
-  readonly #directory: string;
+  /** Holds the name of the file. */
+  readonly #directory: SyncedDirectory;
   /** Bytes of the file from `syncedSize` on (with sync), or from its end on (without). */
   #buffer: Uint8Array = new Uint8Array(0);
   #used = 0;
   /** How much of it the system has. */
   #written = 0;
-  #nameUnsynced = false;
   #compaction: Compaction | undefined;
+  #compactionEnded: SyncWait | undefined;
   #lastCompactionMs = -Infinity;
   #failing = false;
   #closed = false;
 
-  constructor(shared: FileStoreShared, file: LogFile, directory: string, isNew: boolean) {
+  /** `directory` was told of the file if it is new. */
+  constructor(shared: FileStoreShared, file: LogFile, directory: SyncedDirectory) {
     this.#shared = shared;
     this.#file = file;
     this.#directory = directory;
-    this.#nameUnsynced = isNew;
   }
 
   /** Bytes without the version, staged ones included. */
@@ -53,8 +54,9 @@ export class RecordLog {
     return this.#file.path;
   }
 
-  get isCompacting(): boolean {
-    return this.#compaction !== undefined;
+  /** Undefined: no compaction is under way. Resolves when it has ended, well or not. */
+  get compactionEnded(): Promise<void> | undefined {
+    return this.#compactionEnded?.promise;
   }
 
   get hasUnwritten(): boolean {
@@ -62,7 +64,7 @@ export class RecordLog {
   }
 
   get isSafe(): boolean {
-    return this.#used === this.#written && this.#file.isSynced && !this.#nameUnsynced;
+    return this.#used === this.#written && this.#file.isSynced && this.#directory.isSafe;
   }
 
   /** Memory for a record of `count` bytes; write there, then call `commit`. Undefined: the disk refuses for too long. */
@@ -135,8 +137,19 @@ export class RecordLog {
       return undefined;
     }
     const bytes = this.#sync();
-    const name = this.#nameUnsynced ? this.#syncName() : undefined;
+    const name = this.#syncName();
     return bytes !== undefined && name !== undefined ? Promise.all([bytes, name]).then(() => undefined) : bytes ?? name;
+  }
+
+  /** The same, blocking; for the start, when nobody is served yet. What fails is tried again later. */
+  flushNow(): void {
+    try {
+      this.#write();
+      if (this.#shared.options.sync) this.#file.syncNow();
+      this.#bytesSynced();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #sync(): Promise<void> | undefined {
@@ -147,8 +160,10 @@ export class RecordLog {
         this.#bytesSynced();
       },
       (error) => {
+        // Deleted meanwhile: there is nothing to keep.
+        if (this.#closed) return;
         // Only what was synced before may be trusted: the rest is written again, from memory.
-        if (this.#shared.options.sync && !this.#closed) {
+        if (this.#shared.options.sync) {
           this.#bytesSynced();
           this.#file.forgetFrom(this.#file.syncedSize);
           this.#written = 0;
@@ -164,14 +179,9 @@ export class RecordLog {
     this.#drop(this.#written - Math.min(this.#written, unsynced));
   }
 
-  #syncName(): Promise<void> {
-    this.#nameUnsynced = false;
-    return new Promise((resolve, reject) => {
-      this.#shared.disk.syncDirectory(this.#directory, (error) => {
-        if (error === undefined) return resolve();
-        this.#nameUnsynced = true;
-        reject(this.#fail(error));
-      });
+  #syncName(): Promise<void> | undefined {
+    return this.#directory.sync()?.catch((error) => {
+      if (!this.#closed) throw this.#fail(error);
     });
   }
 
@@ -229,6 +239,7 @@ export class RecordLog {
       }
       const compaction: Compaction = { path: temporaryPath, file, size, oldSize: this.#file.size };
       this.#compaction = compaction;
+      this.#compactionEnded = newWait();
       file.sync((error) => this.#compacted(compaction, error, done));
     } catch (error) {
       this.#compactionFailed(temporaryPath, file, error, done);
@@ -243,6 +254,8 @@ export class RecordLog {
       this.#file.whenIdle(() => this.#compacted(compaction, undefined, done));
       return;
     }
+    // A sync of the old file failed meanwhile: what stands in it is not what was written to it.
+    if (this.#failing) return this.#compactionFailed(path, file, new Error("the old file cannot be trusted"), done);
     try {
       this.#write();
       const tail = new Uint8Array(this.#file.size - oldSize);
@@ -252,9 +265,9 @@ export class RecordLog {
       this.#shared.disk.rename(path, this.#file.path);
       this.#file.replaceWith(file, size + tail.length);
       this.#drop(this.#written);
-      this.#nameUnsynced = true;
-      this.#compaction = undefined;
-      if (this.#shared.options.sync) this.#syncName().catch(() => undefined);
+      this.#directory.changed();
+      if (this.#shared.options.sync) this.#syncName()?.catch(() => undefined);
+      this.#compactionOver();
       done(true);
     } catch (failure) {
       this.#compactionFailed(path, file, failure, done);
@@ -267,7 +280,6 @@ export class RecordLog {
     error: unknown,
     done: (replaced: boolean) => void,
   ): void {
-    this.#compaction = undefined;
     if (error !== undefined) {
       this.#shared.log.error(`Cannot compact ${this.#file.path}: ${messageOf(error)}. It goes on as it is`);
     }
@@ -277,7 +289,14 @@ export class RecordLog {
     } catch {
       // A leftover of that name is ignored by every server (stores.md 4.1).
     }
+    this.#compactionOver();
     done(false);
+  }
+
+  #compactionOver(): void {
+    this.#compaction = undefined;
+    this.#compactionEnded?.resolve();
+    this.#compactionEnded = undefined;
   }
 
   // End ----------------------------------------------------------------------------------------------------------------

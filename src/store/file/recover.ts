@@ -36,12 +36,16 @@ import {
   writeIndexRecord,
 } from "./format.ts";
 import { type DescriptorPool, LogFile } from "./log_file.ts";
+import { messageOf } from "./shared.ts";
 import { type ByteSource, type RecordRules, scanRecords, type ScanResult, Window } from "./scan.ts";
 import { Slice } from "./slice.ts";
 import type { SubscriptionReplay } from "./subscription_log.ts";
 
 /** Index records written at once while an index is built. */
 const INDEX_CHUNK_BYTES = 256 * 1024;
+/** Index records read at once. */
+const INDEX_READ_BYTES = 512 * 1024;
+const INDEX_WORDS = INDEX_RECORD_BYTES / 4;
 /** A file with more bytes to keep aside than this is cut all the same; a copy of so much would hinder the start. */
 const ASIDE_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -69,8 +73,11 @@ function sourceOf(file: DiskFile): ByteSource {
   return { size, read: (into, start, end, position) => file.read(into, start, end, position) };
 }
 
-/** The version of an open file: right, none yet (empty, or zeros only), or an error with the reference's text. */
-function readVersion(file: DiskFile, size: number, path: string): "right" | "none" {
+/**
+ * The version of an open file: right; none yet (empty, or zeros only); lost, with something behind it, as a power cut leaves
+ * a file whose first bytes never arrived; or an error with the reference's text.
+ */
+function readVersion(file: DiskFile, size: number, path: string): "right" | "none" | "lost" {
   if (size === 0) return "none";
   const head = new Uint8Array(Math.min(size, 64));
   file.read(head, 0, head.length, 0);
@@ -80,12 +87,30 @@ function readVersion(file: DiskFile, size: number, path: string): "right" | "non
   }
   const version = readU32(head, 0);
   if (version === FILE_VERSION) return "right";
-  if (version === 0 && isZero(head, 0, head.length)) return "none";
+  if (version === 0) return isAllZero(sourceOf(file)) ? "none" : "lost";
   throw new StoreError(
     "STORE_DAMAGED",
     `unsupported file version: ${version} (supports [${FILE_VERSION}..${FILE_VERSION}]) in "${path}". Nothing was changed`,
   );
 }
+
+/** Two halves as one number; -1 when it is no safe integer. */
+function safeNumber(high: number, low: number): number {
+  return high >>> 0 > 0x1f_ffff ? -1 : high * 4_294_967_296 + (low >>> 0);
+}
+
+function isAllZero(source: ByteSource): boolean {
+  const window = new Window(source);
+  for (let at = 0; at < source.size;) {
+    const count = Math.min(64 * 1024, source.size - at);
+    const start = window.at(at, count);
+    if (start < 0 || !isZero(window.bytes, start, start + count)) return false;
+    at += count;
+  }
+  return true;
+}
+
+const LOST_VERSION = "the version is missing in front of records; it is put back";
 
 // Messages --------------------------------------------------------------------------------------------------------------
 
@@ -117,6 +142,7 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
     if (slice.recordCount === 0) {
       slice.data.retire();
       slice.index.retire();
+      if (context.apply) removeSlice(context, channel, slice);
       continue;
     }
     if (last > 0 && slice.firstSequence > last + 1) {
@@ -134,6 +160,23 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
     last = slice.lastSequence;
   }
   return { slices, damaged, wasCut };
+}
+
+/** One without messages is forgotten (stores.md 6.2). Its files are no help, and half of them would stop the reference. */
+function removeSlice({ disk, report }: RecoverContext, channel: string, { data, index }: Slice): void {
+  for (const { path } of [index, data]) {
+    try {
+      if (disk.stat(path) !== undefined) disk.remove(path);
+    } catch (error) {
+      report({
+        level: "healed",
+        channel,
+        path,
+        offset: -1,
+        text: `a file without messages stays: ${messageOf(error)}`,
+      });
+    }
+  }
 }
 
 /**
@@ -157,6 +200,7 @@ class SliceRecovery {
   #chunkUsed = 0;
   #indexSize = VERSION_BYTES;
   #added = 0;
+  #isNewIndex = false;
 
   constructor(context: RecoverContext, channel: string, directory: string, number: number, lastBefore: number) {
     this.#context = context;
@@ -177,9 +221,17 @@ class SliceRecovery {
     let index: DiskFile | undefined;
     try {
       const size = data.sizeBytes();
-      if (readVersion(data, size, this.#dataPath) === "none") {
-        this.#startEmpty(data, size);
+      const version = readVersion(data, size, this.#dataPath);
+      if (version === "none") {
+        this.#startEmpty(size);
         return { slice, damaged: [], wasCut: false };
+      }
+      if (version === "lost") {
+        this.#report("healed", this.#dataPath, 0, LOST_VERSION);
+        if (apply) {
+          data.write(versionBytes(), 0, VERSION_BYTES, 0);
+          data.syncNow();
+        }
       }
       index = this.#openIndex();
       const source = sourceOf(data);
@@ -197,14 +249,9 @@ class SliceRecovery {
     this.#context.report({ level, channel: this.#channel, path, offset, text });
   }
 
-  #startEmpty(data: DiskFile, size: number): void {
-    if (size > 0) {
-      this.#report("healed", this.#dataPath, 0, "the file has no version and no messages; it is begun anew");
-    }
-    if (this.#context.apply) {
-      data.truncate(0);
-      data.write(versionBytes(), 0, VERSION_BYTES, 0);
-    }
+  /** What is left of a slice that was being made; it goes. */
+  #startEmpty(size: number): void {
+    if (size > 0) this.#report("healed", this.#dataPath, 0, "the file has no version and no messages; it is removed");
     this.#slice.data.size = this.#slice.data.syncedSize = VERSION_BYTES;
     this.#slice.index.size = this.#slice.index.syncedSize = VERSION_BYTES;
   }
@@ -232,6 +279,7 @@ class SliceRecovery {
   }
 
   #newIndex(index: DiskFile): DiskFile {
+    this.#isNewIndex = true;
     index.write(versionBytes(), 0, VERSION_BYTES, 0);
     return index;
   }
@@ -239,42 +287,41 @@ class SliceRecovery {
   /** Takes the intact beginning of the index; returns where in the data file to go on. */
   #readIndex(index: DiskFile, data: ByteSource): number {
     const { crc, checkCrc } = this.#context;
-    const source = sourceOf(index);
-    const window = new Window(source);
-    const record = this.#record;
     const slice = this.#slice;
+    const size = index.sizeBytes();
+    const dataSize = data.size;
+    const bytes = new Uint8Array(Math.min(INDEX_READ_BYTES, Math.max(INDEX_RECORD_BYTES, size)));
+    // Words, because this loop runs once per stored message; every platform we run on is little-endian.
+    const words = new Int32Array(bytes.buffer, 0, bytes.length >>> 2);
     let dataEnd = VERSION_BYTES;
     let last = this.#lastBefore;
     let why = "";
     let position = VERSION_BYTES;
-    for (; position < source.size; position += INDEX_RECORD_BYTES) {
-      const at = window.at(position, INDEX_RECORD_BYTES);
-      if (at < 0) {
-        why = `it ends in the middle of a record`;
+    while (position < size && why === "") {
+      const count = index.read(bytes, 0, Math.min(words.length * 4, size - position), position) >>> 5;
+      if (count === 0) {
+        why = "it ends in the middle of a record";
         break;
       }
-      const { bytes } = window;
-      if (isZero(bytes, at, at + INDEX_RECORD_BYTES)) {
-        why = "zeros";
-        break;
+      for (let at = 0; at < count * INDEX_WORDS; at += INDEX_WORDS) {
+        const sequence = safeNumber(words[at + 1]!, words[at]!);
+        const offset = safeNumber(words[at + 3]!, words[at + 2]!);
+        const payloadSize = words[at + 6]! >>> 0;
+        const end = offset + RECORD_HEADER_BYTES + payloadSize;
+        if (sequence === 0 && isZero(bytes, at * 4, at * 4 + INDEX_RECORD_BYTES)) why = "zeros";
+        else if (checkCrc && crc.ofSevenWords(words, at) !== words[at + 7]! >>> 0) {
+          why = "a record has a wrong checksum";
+        } else if (sequence <= last || offset < dataEnd) why = "a record is out of order";
+        else if (end > dataSize) {
+          why = `the data file ends before message ${sequence}`;
+          this.#wasCut = true;
+        }
+        if (why !== "") break;
+        slice.add(sequence, payloadSize, words[at + 5]! >>> 0, words[at + 4]! >>> 0);
+        last = sequence;
+        dataEnd = end;
+        position += INDEX_RECORD_BYTES;
       }
-      if (checkCrc && !isIndexRecordIntact(bytes, at, crc)) {
-        why = "a record has a wrong checksum";
-        break;
-      }
-      record.read(bytes, at);
-      if (record.sequence <= last || record.offset < dataEnd) {
-        why = "a record is out of order";
-        break;
-      }
-      if (record.dataEnd > data.size) {
-        why = `the data file ends before message ${record.sequence}`;
-        this.#wasCut = true;
-        break;
-      }
-      slice.add(record.sequence, record.payloadSize, record.stampHigh, record.stampLow);
-      last = record.sequence;
-      dataEnd = record.dataEnd;
     }
     this.#indexSize = position;
     if (why !== "") {
@@ -434,7 +481,7 @@ class SliceRecovery {
           } bytes are cut off ` +
             `and kept in ${asideName(this.#dataPath, start)}`,
         );
-        if (apply) keepAside(disk, data, this.#dataPath, start, size);
+        if (apply) keepAside(this.#context, this.#channel, data, this.#dataPath, start, size);
       }
     }
     if (apply) {
@@ -447,7 +494,7 @@ class SliceRecovery {
         if (index.sizeBytes() !== this.#indexSize) {
           index.truncate(this.#indexSize);
           index.syncNow();
-        } else if (this.#added > 0) index.syncNow();
+        } else if (this.#added > 0 || this.#isNewIndex) index.syncNow();
       }
     }
     slice.data.size = slice.data.syncedSize = end;
@@ -461,15 +508,28 @@ export function asideName(path: string, offset: number): string {
   return `${path.slice(0, at)}.${path.slice(at)}.cut-${offset}`;
 }
 
-function keepAside(disk: Disk, file: DiskFile, path: string, start: number, end: number): void {
-  const bytes = new Uint8Array(Math.min(end - start, ASIDE_BYTES_MAX));
-  file.read(bytes, 0, bytes.length, start);
-  const aside = disk.open(asideName(path, start), "replace");
+/** A copy for people. Without it the start goes on: a full disk must not keep the server from serving. */
+function keepAside(
+  { disk, report }: RecoverContext,
+  channel: string,
+  file: DiskFile,
+  path: string,
+  start: number,
+  end: number,
+): void {
   try {
-    aside.write(bytes, 0, bytes.length, 0);
-    aside.syncNow();
-  } finally {
-    aside.close();
+    const bytes = new Uint8Array(Math.min(end - start, ASIDE_BYTES_MAX));
+    file.read(bytes, 0, bytes.length, start);
+    const aside = disk.open(asideName(path, start), "replace");
+    try {
+      aside.write(bytes, 0, bytes.length, 0);
+      aside.syncNow();
+    } finally {
+      aside.close();
+    }
+  } catch (error) {
+    const text = `the bytes that are cut off cannot be kept (${messageOf(error)})`;
+    report({ level: "damaged", channel, path, offset: start, text });
   }
 }
 
@@ -485,6 +545,7 @@ function recoverTyped(
   path: string,
   types: readonly number[],
   replay: (type: number, bytes: Uint8Array, start: number, end: number) => boolean,
+  damaged: () => void,
 ): LogFile {
   const { disk, pool, apply, crc, checkCrc } = context;
   const report = (level: FindingLevel, offset: number, text: string) =>
@@ -497,14 +558,22 @@ function recoverTyped(
   const file = disk.open(path, apply ? "update" : "read");
   try {
     const source = sourceOf(file);
-    if (readVersion(file, source.size, path) === "none") {
+    const version = readVersion(file, source.size, path);
+    if (version === "none") {
       report("healed", 0, "the file has no version and no records; it is begun anew");
       if (apply) {
         file.truncate(0);
         file.write(versionBytes(), 0, VERSION_BYTES, 0);
         file.syncNow();
       }
-      return new LogFile(pool, path, VERSION_BYTES);
+      return found(pool, path, VERSION_BYTES);
+    }
+    if (version === "lost") {
+      report("healed", 0, LOST_VERSION);
+      if (apply) {
+        file.write(versionBytes(), 0, VERSION_BYTES, 0);
+        file.syncNow();
+      }
     }
     const rules: RecordRules = {
       typed: true,
@@ -518,6 +587,7 @@ function recoverTyped(
     for (const { start, why, kind, end: badEnd } of bad) {
       if (kind === "damage") {
         report("damaged", start, `${badEnd - start} bytes are no record (${why}); the records behind them count`);
+        damaged();
         continue;
       }
       end = start;
@@ -530,17 +600,24 @@ function recoverTyped(
           `the file ends in an incomplete record (${why}); ${source.size - start} bytes are cut off and kept in ` +
             asideName(path, start),
         );
-        if (apply) keepAside(disk, file, path, start, source.size);
+        if (apply) keepAside(context, channel, file, path, start, source.size);
       }
     }
     if (apply && end < source.size) {
       file.truncate(end);
       file.syncNow();
     }
-    return new LogFile(pool, path, end);
+    return found(pool, path, end);
   } finally {
     file.close();
   }
+}
+
+/** The next flush syncs it: its bytes may be what a killed process left in the system's memory. */
+function found(pool: DescriptorPool, path: string, size: number): LogFile {
+  const file = new LogFile(pool, path, size);
+  file.distrust();
+  return file;
 }
 
 /** Replays subs.dat of one channel. */
@@ -549,7 +626,7 @@ export function recoverSubscriptions(
   channel: string,
   path: string,
 ): { readonly file: LogFile; readonly replay: SubscriptionReplay } {
-  const replay: SubscriptionReplay = { states: new Map(), idMax: 0, superseded: 0, total: 0 };
+  const replay: SubscriptionReplay = { states: new Map(), idMax: 0, superseded: 0, total: 0, isDamaged: false };
   const types = Object.values(SUBSCRIPTION_RECORD);
   const file = recoverTyped(
     context,
@@ -557,6 +634,7 @@ export function recoverSubscriptions(
     path,
     types,
     (type, bytes, start, end) => replaySubscription(replay, type, bytes, start, end),
+    () => replay.isDamaged = true,
   );
   return { file, replay };
 }
@@ -635,7 +713,7 @@ export function recoverClients(
   context: RecoverContext,
   path: string,
 ): { readonly file: LogFile; readonly replay: ClientReplay } {
-  const replay: ClientReplay = { clients: new Map(), deletions: 0 };
+  const replay: ClientReplay = { clients: new Map(), deletions: 0, isDamaged: false };
   const types = Object.values(CLIENT_RECORD);
   const file = recoverTyped(context, "", path, types, (type, bytes, start, end) => {
     if (type === CLIENT_RECORD.add) {
@@ -648,7 +726,7 @@ export function recoverClients(
     if (record === undefined) return false;
     if (replay.clients.delete(record.id)) replay.deletions++;
     return true;
-  });
+  }, () => replay.isDamaged = true);
   return { file, replay };
 }
 

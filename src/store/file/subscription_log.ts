@@ -8,6 +8,7 @@ import {
   type SubscriptionRecord,
   type SubscriptionStore,
 } from "../types.ts";
+import type { SyncedDirectory } from "./directory.ts";
 import { encodeRecord, POSITION_RECORD_BYTES_MAX, SUBSCRIPTION_RECORD, writePositionRecord } from "./format.ts";
 import type { LogFile } from "./log_file.ts";
 import { RecordLog } from "./record_log.ts";
@@ -29,6 +30,8 @@ export interface SubscriptionReplay {
   /** For compaction: records that count for nothing any more, and those that once counted. */
   superseded: number;
   total: number;
+  /** Bytes that are no record lie among them. */
+  isDamaged: boolean;
 }
 
 export class FileSubscriptionLog implements SubscriptionStore, Ticked {
@@ -47,13 +50,13 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
   constructor(
     shared: FileStoreShared,
     file: LogFile,
-    directory: string,
+    directory: SyncedDirectory,
     maxSubscriptions: number,
     temporaryPath: () => string,
     replay: SubscriptionReplay | undefined,
   ) {
     this.#shared = shared;
-    this.#log = new RecordLog(shared, file, directory, replay === undefined);
+    this.#log = new RecordLog(shared, file, directory);
     this.#maxSubscriptions = maxSubscriptions;
     this.#temporaryPath = temporaryPath;
     this.#states = replay?.states ?? new Map();
@@ -61,6 +64,8 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
     this.#superseded = replay?.superseded ?? 0;
     this.#total = replay?.total ?? 0;
     this.#lastSyncMs = shared.nowMs();
+    // The reference refuses a file with damage in the middle.
+    if (replay?.isDamaged === true) this.#compact();
   }
 
   get subscriptionCount(): number {
@@ -92,10 +97,11 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
 
   update(record: SubscriptionRecord): void {
     this.#mustBeOpen();
-    this.#append(SUBSCRIPTION_RECORD.update, encodeSubState(record));
     const known = this.#states.get(record.id);
+    // In the file, too: the reference takes the position of an update as it stands there.
+    const lastSent = Math.max(known?.record.lastSent ?? 0, record.lastSent);
+    this.#append(SUBSCRIPTION_RECORD.update, encodeSubState({ ...record, lastSent }));
     if (known !== undefined) {
-      const lastSent = Math.max(known.record.lastSent, record.lastSent);
       Object.assign(known.record, record, { lastSent });
       this.#superseded++;
     } else {
@@ -136,6 +142,38 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
     return true;
   }
 
+  /**
+   * Nobody can have got what is behind `last` (stores.md 6.7): positions go back to it, pending sequences behind it go. It
+   * is written down as a record of a new subscription, the only one that lowers a position; else the next start would find
+   * the old one again, when there are other messages of these sequences. Returns those it concerned.
+   */
+  putBack(last: number): { readonly id: number; readonly lastSent: number }[] {
+    const changed: { id: number; lastSent: number }[] = [];
+    const { crc } = this.#shared;
+    for (const { record, pending } of this.#states.values()) {
+      const sequences = pending.sorted();
+      const isBehind = sequences.length > 0 && sequences[sequences.length - 1]! > last;
+      if (record.lastSent <= last && !isBehind) continue;
+      changed.push({ id: record.id, lastSent: record.lastSent });
+      record.lastSent = Math.min(record.lastSent, last);
+      for (const sequence of sequences) if (sequence > last) pending.delete(sequence);
+      const kept = pending.sorted();
+      const head = encodeRecord(SUBSCRIPTION_RECORD.create, encodeSubState(record), crc);
+      // As one: a crash in between must not leave the position without what is pending.
+      const bytes = new Uint8Array(head.length + kept.length * POSITION_RECORD_BYTES_MAX);
+      bytes.set(head);
+      let end = head.length;
+      for (const sequence of kept) {
+        end = writePositionRecord(bytes, end, SUBSCRIPTION_RECORD.pending, record.id, sequence, crc);
+      }
+      this.#stage(bytes.subarray(0, end));
+      this.#superseded++;
+      this.#total += 1 + kept.length;
+    }
+    if (changed.length > 0) this.#log.flushNow();
+    return changed;
+  }
+
   /** Two per delivered message: written in place. */
   #position(type: number, id: number, sequence: number): boolean {
     const log = this.#log;
@@ -148,7 +186,11 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
   }
 
   #append(type: number, payload: Uint8Array): void {
-    if (!this.#log.append(encodeRecord(type, payload, this.#shared.crc))) {
+    this.#stage(encodeRecord(type, payload, this.#shared.crc));
+  }
+
+  #stage(bytes: Uint8Array): void {
+    if (!this.#log.append(bytes)) {
       throw new StoreError(
         "STORE_IO",
         "stan: not stored: the disk of the store does not accept writes, try again later",
@@ -170,7 +212,10 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
   }
 
   #compactIfWorthIt(): void {
-    if (!this.#log.wantsCompaction(this.#superseded, this.#total)) return;
+    if (this.#log.wantsCompaction(this.#superseded, this.#total)) this.#compact();
+  }
+
+  #compact(): void {
     const records: Uint8Array[] = [];
     const { crc } = this.#shared;
     let count = 0;
@@ -204,6 +249,11 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
       this.#log.background(isDue);
     }
     return !this.#log.isSafe;
+  }
+
+  /** Undefined: no compaction is under way. */
+  get compactionEnded(): Promise<void> | undefined {
+    return this.#log.compactionEnded;
   }
 
   close(): void {

@@ -124,6 +124,21 @@ test("runtime 10: the process is described", () => {
   assert.match(runtime.version, /^(bun|deno)\d+\.\d+\.\d+/);
 });
 
+test("stores 8.5: a variable that was removed from our environment is in none that a program gets", async () => {
+  const { process: host } = runtime;
+  process.env["STANCHION_TEST_SECRET"] = "hidden";
+  process.env["STANCHION_TEST_OTHER"] = "shown";
+  const environment = () => new Promise<string>((resolve) => host.run("/usr/bin/env", [], (output) => resolve(output)));
+  assert.match(await environment(), /^STANCHION_TEST_SECRET=hidden$/m);
+  host.unsetEnv("STANCHION_TEST_SECRET");
+  host.unsetEnv("STANCHION_TEST_NEVER_SET");
+  assert.equal(host.env("STANCHION_TEST_SECRET"), undefined);
+  const output = await environment();
+  assert.doesNotMatch(output, /STANCHION_TEST_SECRET|hidden/);
+  assert.match(output, /^STANCHION_TEST_OTHER=shown$/m);
+  host.unsetEnv("STANCHION_TEST_OTHER");
+});
+
 test("runtime 11.2: a signal reaches its handler", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   runtime.process.onSignal("SIGUSR2", resolve);

@@ -9,6 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { decodeMsgProto, MsgProtoView } from "../../../src/wire/stan_hot.ts";
+import { pickRuntime } from "../../../src/runtime/pick.ts";
+import { CryptStore } from "../../../src/store/crypt/crypt_store.ts";
+import { type CipherName, masterKeyOf } from "../../../src/store/crypt/sealed.ts";
 import { FileStore } from "../../../src/store/file/file_store.ts";
 import { FILE_STORE_DEFAULTS, type FileStoreOptions } from "../../../src/store/file/options.ts";
 import {
@@ -17,6 +20,7 @@ import {
   type MessageStore,
   type MessageView,
   type RecoveredState,
+  type Store,
   StoreError,
 } from "../../../src/store/types.ts";
 import { fileStoreWorld, RecordingLog } from "../../helpers/file_store.ts";
@@ -79,6 +83,21 @@ const OPTIONS: Readonly<Record<string, Partial<FileStoreOptions> | undefined>> =
   "-clustered -cluster_node_id n1 -cluster_log_path raft (dir: store)": {},
 };
 
+/** `-encrypt -encryption_cipher NAME -encryption_key KEY`. */
+const ENCRYPTED = /^-encrypt -encryption_cipher (AES|CHACHA) -encryption_key (\S+)$/;
+
+function optionsFor(args: string): Partial<FileStoreOptions> | undefined {
+  return ENCRYPTED.test(args) ? {} : OPTIONS[args];
+}
+
+/** The store as the server would open it. */
+async function storeFor(args: string, inner: FileStore, log: RecordingLog): Promise<Store> {
+  const [, cipher, key] = ENCRYPTED.exec(args) ?? [];
+  if (cipher === undefined || key === undefined) return inner;
+  const { random } = await pickRuntime();
+  return new CryptStore(inner, { cipher: cipher as CipherName, masterKey: masterKeyOf(key) }, { log, random });
+}
+
 function limitsFor(args: string) {
   if (args === "-max_msgs 7") return testLimits({ maxMessages: 7 });
   if (args === "-max_msgs 10") return testLimits({ maxMessages: 10 });
@@ -120,7 +139,7 @@ function sameAs(expectedRead: ExpectedRead, foundHex: string): boolean {
 }
 
 interface Opened {
-  readonly store: FileStore;
+  readonly store: Store;
   readonly state: RecoveredState;
   readonly log: RecordingLog;
   readonly dir: string;
@@ -137,11 +156,12 @@ async function withCopy(
     const dir = join(root, "store");
     cpSync(join(golden, name === "raft-node" ? "raft-node/store" : name), dir, { recursive: true });
     const log = new RecordingLog();
-    const store = new FileStore(
+    const inner = new FileStore(
       limitsFor(args),
       { ...FILE_STORE_DEFAULTS, dir, ...options },
       await fileStoreWorld({ log }),
     );
+    const store = await storeFor(args, inner, log);
     try {
       const state = await store.recover();
       assert.ok(state !== undefined);
@@ -162,6 +182,14 @@ const BETTER: Readonly<Record<string, (open: ExpectedOpen) => ExpectedOpen>> = {
     const channel = { ...open.channels.cut!, msgs: whole.msgs, bytes: whole.bytes, last: 6, read: whole.read };
     return { ...open, channels: { cut: channel } };
   },
+  // The reference's list is what a subscription got, which stops at the first message that cannot be decrypted. Empty
+  // payloads are not encrypted, so the store underneath has one that can be read under any key.
+  "enc-aes": (open) => {
+    if (open.name !== "wrong key") return open;
+    const read = [{ seq: 2, text: "" }];
+    const channels = Object.entries(open.channels).map(([name, channel]) => [name, { ...channel, read }] as const);
+    return { ...open, channels: Object.fromEntries(channels) };
+  },
   // stores.md 6.7: a position behind the last message is put back, pending ones behind it are dropped.
   "trunc-dat": (open) => {
     const { cut } = open.channels;
@@ -172,7 +200,7 @@ const BETTER: Readonly<Record<string, (open: ExpectedOpen) => ExpectedOpen>> = {
 
 for (const [name, { opens }] of Object.entries(expected)) {
   for (const open of opens) {
-    const options = OPTIONS[open.args];
+    const options = optionsFor(open.args);
     if (options === undefined || open.name === "default polynomial") continue;
     // Decision 15: what the reference refuses without its truncate option heals by itself, to the same state.
     const wanted = open.refuses ? opens.find((other) => other.args === "-file_truncate_bad_eof")! : open;
@@ -265,3 +293,39 @@ test("stores 12.82: the store of a replicated node has its name, no clients, and
       [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `r-${i}`),
     );
   }));
+
+test("stores 12.75: every open with encryption was tried, each cipher on the other's directory too", () => {
+  const opens = ["enc-aes", "enc-chacha"].flatMap((name) =>
+    expected[name]!.opens.filter(({ args }) => ENCRYPTED.test(args)).map((open) => `${name}: ${open.name}`)
+  );
+  assert.deepEqual(opens, [
+    "enc-aes: AES",
+    "enc-aes: CHACHA selected",
+    "enc-aes: wrong key",
+    "enc-chacha: CHACHA",
+    "enc-chacha: AES selected",
+  ]);
+});
+
+test("stores 12.78: with a wrong key the start says so in one line, and each message is named once", async () => {
+  for (const name of ["enc-aes", "enc-chacha"]) {
+    await withCopy(name, "-encrypt -encryption_cipher AES -encryption_key wrong", {}, async ({ state, log }) => {
+      const errors = () => log.lines.filter((line) => !line.startsWith("[INF]"));
+      assert.deepEqual(errors(), [
+        '[ERR] The encryption key does not fit the messages of channel "secret" and of 1 more: no encrypted message that ' +
+        "was tried can be decrypted. They are kept, but not delivered. Stop the server and start it with the key that " +
+        "they were stored with",
+      ]);
+      for (const { store } of state.channels) {
+        // Twice: the second time nothing new is said.
+        await payloads(store.messages);
+        await payloads(store.messages);
+      }
+      const named = (channel: string) =>
+        [1, 3, 4, 5].map((seq) =>
+          `[ERR] Error looking up message ${channel}:${seq} (cipher: message authentication failed)`
+        );
+      assert.deepEqual(errors().slice(1), [...named("secret"), ...named("secret.two")]);
+    });
+  }
+});

@@ -156,9 +156,6 @@ test("decisions 8: an unknown key is ignored with one warning that names the nea
 test("decisions 9: parts that are not there are refused; what cannot be felt is noted", () => {
   for (
     const text of [
-      "encrypt: true",
-      "encryption_key: k",
-      "encryption_cipher: AES",
       "ft_group: g",
       "ft_group_name: g",
       "ns: 'nats://h:1'",
@@ -173,7 +170,7 @@ test("decisions 9: parts that are not there are refused; what cannot be felt is 
   const { notes } = accepted(
     "streaming { dir: d, file { compact: false, crc: true }, sql { source: s }, secure: true\n" +
       "tls { client_ca: c, insecure: true, timeout: 5 }, syslog_name: n\n" +
-      "encrypt: false, ft_group: '', partitioning: false, ns: '' }",
+      "ft_group: '', partitioning: false, ns: '' }",
   );
   assert.deepEqual(notes.map((note) => note.text.replace(/^f\.conf:\d+:\d+: /, "")), [
     '"source" has no effect: the store in use has no use for it',

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { StoreError, type SubscriptionRecord } from "../../../src/store/types.ts";
+import { LOOKUP_LATER, StoreError, type SubscriptionRecord } from "../../../src/store/types.ts";
 import { START_POSITION } from "../../../src/wire/stan_control.ts";
 import { STAN_ERROR } from "../../../src/wire/stan_errors.ts";
 import { StreamingBench } from "../../helpers/streaming_bench.ts";
@@ -50,6 +50,30 @@ test("invariants 66, 112, 113 (19.3, 19.4): a resume brings the pending messages
   assert.equal(b.heard(s), "");
   assert.notEqual(again.ackInbox, s.ackInbox);
 });
+
+for (const queueGroup of ["", "g"]) {
+  const kind = queueGroup === "" ? "a durable" : "a durable group";
+  test(`19.4: ${kind} whose pending messages must be fetched gets nothing new before them`, () => {
+    const b = bench();
+    const s = b.subscribe("foo", { ...D, queueGroup });
+    b.fill("foo", 3);
+    b.heard(s);
+    b.closeSubscription(s);
+    b.fill("foo", 1);
+    const { messages } = b.store.channel("foo")!;
+    const lookup = messages.lookup;
+    messages.lookup = (sequence, into) => sequence === 2 ? LOOKUP_LATER : lookup.call(messages, sequence, into);
+    const again = b.subscribe("foo", { ...D, queueGroup });
+    assert.equal(b.heard(again), "1r1");
+    assert.equal(b.core.hasWork, false, "it asks again and again instead of waiting for the store");
+    b.fill("foo", 1);
+    assert.equal(b.heard(again), "");
+    messages.lookup = lookup;
+    messages.onReadable?.();
+    b.turn();
+    assert.equal(b.heard(again), "2r1 3r1 4 5");
+  });
+}
 
 for (const way of ["closeSubscription", "close", "heartbeats"] as const) {
   test(`invariants 32, 111 (19.3): a durable is resumed behind its last message after: ${way}`, () => {

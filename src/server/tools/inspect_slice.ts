@@ -1,0 +1,307 @@
+/**
+ * What the two files of a slice hold, byte by byte: runs of good records, bytes that are none, and messages that only the
+ * index knows. Reads everything and changes nothing; what follows from it is decided in `plan.ts`. A start of the server
+ * believes an index that is intact (stores.md 6.2); this does not, so it finds what lies in the middle.
+ */
+import type { Disk, DiskFile } from "../../runtime/types.ts";
+import type { Crc32 } from "../../store/file/crc.ts";
+import {
+  FILE_VERSION,
+  INDEX_RECORD_BYTES,
+  IndexRecord,
+  isIndexRecordIntact,
+  isZero,
+  readU32,
+  RECORD_HEADER_BYTES,
+  sliceNames,
+  VERSION_BYTES,
+} from "../../store/file/format.ts";
+import { type BadRange, type ByteSource, type RecordRules, scanRecords, Window } from "../../store/file/scan.ts";
+import type { Stamp } from "../../store/stamp.ts";
+import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
+import type { SequenceRange } from "./tool_arguments.ts";
+
+const ZERO_CHUNK_BYTES = 64 * 1024;
+
+/** What reading needs. */
+export interface InspectContext {
+  readonly disk: Disk;
+  readonly crc: Crc32;
+  /** Told of all bytes that were read. */
+  readonly readBytes: (count: number) => void;
+}
+
+/** Good records one behind the other, with consecutive sequences. */
+export interface Segment {
+  readonly start: number;
+  end: number;
+  readonly firstSequence: number;
+  lastSequence: number;
+  readonly firstStamp: Stamp;
+  lastStamp: Stamp;
+}
+
+/** A message of the index that no good record answers to. */
+export interface IndexedOnly {
+  readonly sequence: number;
+  readonly stamp: Stamp;
+  readonly offset: number;
+  readonly end: number;
+  /** The data file has bytes of it; else they never got there. */
+  readonly hasArrived: boolean;
+}
+
+export interface SliceInspection {
+  readonly number: number;
+  readonly dataPath: string;
+  readonly indexPath: string;
+  readonly sizeBytes: number;
+  /** Of the data file. */
+  readonly version: FileVersion;
+  readonly segments: readonly Segment[];
+  readonly bad: readonly BadRange[];
+  /** Ascending. */
+  readonly indexedOnly: readonly IndexedOnly[];
+  readonly indexFault: { readonly offset: number; readonly text: string } | undefined;
+  /** Payloads of all good records. */
+  readonly payloadBytes: number;
+  readonly recordCount: number;
+  /** Stamps of the good messages in the range that was asked for. */
+  readonly stamps: ReadonlyMap<number, Stamp>;
+}
+
+/** A file as bytes by position, counted. */
+export function sourceOf(file: DiskFile, context: InspectContext, end = file.sizeBytes()): ByteSource {
+  return {
+    size: end,
+    read: (into, start, stop, position) => {
+      const count = file.read(into, start, stop, position);
+      context.readBytes(count);
+      return count;
+    },
+  };
+}
+
+/** What stands in front of a file: `none` is what a crash right after its creation leaves, `lost` has records behind it. */
+export type FileVersion = "right" | "none" | "lost" | number;
+
+/** Reads it. */
+export function versionOf(source: ByteSource): FileVersion {
+  if (source.size < VERSION_BYTES) return "none";
+  const head = new Uint8Array(VERSION_BYTES);
+  source.read(head, 0, head.length, 0);
+  const version = readU32(head, 0);
+  if (version === FILE_VERSION) return "right";
+  if (version !== 0) return version;
+  const window = new Window(source);
+  for (let at = 0; at < source.size; at += ZERO_CHUNK_BYTES) {
+    const count = Math.min(ZERO_CHUNK_BYTES, source.size - at);
+    const start = window.at(at, count);
+    if (start < 0 || !isZero(window.bytes, start, start + count)) return "lost";
+  }
+  return "none";
+}
+
+/** Rules of a message record behind `lastSequence()`. The subject is no criterion: a renamed channel keeps its messages. */
+export function messageRules(view: MsgProtoView, lastSequence: () => number): RecordRules {
+  return {
+    typed: false,
+    checkCrc: true,
+    accept: (_type, bytes, start, end) => decodeMsgProto(bytes, start, end, view) && view.sequence > lastSequence(),
+    // Field 1, the sequence, comes first in every message.
+    mayBegin: (_type, firstByte) => firstByte === 0x08,
+  };
+}
+
+/** Reads one slice. `split`: segments end at the borders of this range. */
+export function inspectSlice(
+  context: InspectContext,
+  directory: string,
+  number: number,
+  lastBefore: number,
+  split: SequenceRange | undefined,
+): SliceInspection {
+  const { disk } = context;
+  const names = sliceNames(number);
+  const dataPath = `${directory}/${names.data}`;
+  const indexPath = `${directory}/${names.index}`;
+  const data = disk.open(dataPath, "read");
+  try {
+    const source = sourceOf(data, context);
+    const hasIndex = disk.stat(indexPath) !== undefined;
+    const index = hasIndex ? disk.open(indexPath, "read") : undefined;
+    try {
+      const reader = new IndexReader(index === undefined ? undefined : sourceOf(index, context), context.crc);
+      return { number, dataPath, indexPath, ...readSlice(context, source, reader, lastBefore, split) };
+    } finally {
+      index?.close();
+    }
+  } finally {
+    data.close();
+  }
+}
+
+function readSlice(
+  context: InspectContext,
+  source: ByteSource,
+  index: IndexReader,
+  lastBefore: number,
+  split: SequenceRange | undefined,
+): Omit<SliceInspection, "number" | "dataPath" | "indexPath"> {
+  const version = versionOf(source);
+  const segments: Segment[] = [];
+  const stamps = new Map<number, Stamp>();
+  const view = new MsgProtoView();
+  let last = lastBefore;
+  let payloadBytes = 0;
+  let recordCount = 0;
+  const found = (position: number, _type: number, _bytes: Uint8Array, start: number, end: number) => {
+    const { sequence } = view;
+    const stamp = { high: view.stampHigh, low: view.stampLow };
+    last = sequence;
+    payloadBytes += end - start;
+    recordCount++;
+    index.expect(sequence, position, end - start, stamp);
+    const isInSplit = split !== undefined && sequence >= split.first && sequence <= split.last;
+    if (isInSplit) stamps.set(sequence, stamp);
+    const segment = segments.at(-1);
+    const recordEnd = position + RECORD_HEADER_BYTES + end - start;
+    const goesOn = segment !== undefined && segment.end === position && segment.lastSequence + 1 === sequence &&
+      sequence !== split?.first && sequence - 1 !== split?.last;
+    if (goesOn) {
+      segment.end = recordEnd;
+      segment.lastSequence = sequence;
+      segment.lastStamp = stamp;
+      return;
+    }
+    segments.push({
+      start: position,
+      end: recordEnd,
+      firstSequence: sequence,
+      lastSequence: sequence,
+      firstStamp: stamp,
+      lastStamp: stamp,
+    });
+  };
+  // A file with a wrong version is read all the same: perhaps only the version is wrong.
+  const bad = version === "none"
+    ? []
+    : scanRecords(source, VERSION_BYTES, messageRules(view, () => last), context.crc, found).bad;
+  index.end(version !== "none");
+  return {
+    sizeBytes: source.size,
+    version,
+    segments,
+    bad,
+    indexedOnly: index.unanswered.filter(({ sequence }) => sequence > lastBefore).map((entry) => ({
+      ...entry,
+      hasArrived: hasArrived(source, entry.offset, entry.end),
+    })),
+    indexFault: index.fault,
+    payloadBytes,
+    recordCount,
+    stamps,
+  };
+}
+
+/** True when the bytes of an indexed message are in the file, right or wrong: its size and something behind it. */
+function hasArrived(source: ByteSource, offset: number, end: number): boolean {
+  if (end > source.size || offset < VERSION_BYTES) return false;
+  const bytes = new Uint8Array(end - offset);
+  source.read(bytes, 0, bytes.length, offset);
+  return !isZero(bytes, 0, bytes.length);
+}
+
+/** Goes through an index beside the data file and keeps what the two do not agree on. */
+class IndexReader {
+  readonly unanswered: Omit<IndexedOnly, "hasArrived">[] = [];
+  fault: { readonly offset: number; readonly text: string } | undefined;
+  readonly #window: Window | undefined;
+  readonly #size: number;
+  readonly #crc: Crc32;
+  readonly #record = new IndexRecord();
+  #position = VERSION_BYTES;
+  /** Of the good records and the index records so far; an index goes upward or it is wrong. */
+  #last = 0;
+
+  constructor(source: ByteSource | undefined, crc: Crc32) {
+    this.#crc = crc;
+    this.#size = source?.size ?? 0;
+    if (source === undefined) {
+      this.#blame(-1, "the index is missing");
+      return;
+    }
+    if (versionOf(source) !== "right") {
+      this.#blame(0, "the index has no valid version");
+      this.#size = 0;
+      return;
+    }
+    this.#window = new Window(source);
+  }
+
+  #blame(offset: number, text: string): void {
+    this.fault ??= { offset, text };
+  }
+
+  /** The next record of the data file. */
+  expect(sequence: number, offset: number, size: number, stamp: Stamp): void {
+    const record = this.#record;
+    while (this.#read()) {
+      if (record.sequence < sequence) {
+        this.#keep();
+        continue;
+      }
+      if (record.sequence > sequence) {
+        this.#blame(this.#position, `message ${sequence} is not in the index`);
+        return;
+      }
+      const isRight = record.offset === offset && record.payloadSize === size && record.stampHigh === stamp.high &&
+        record.stampLow === stamp.low;
+      if (!isRight) this.#blame(this.#position, `message ${sequence} is described wrongly`);
+      this.#position += INDEX_RECORD_BYTES;
+      this.#last = sequence;
+      return;
+    }
+    this.#blame(this.#position, `the index ends before message ${sequence}`);
+  }
+
+  /** The data file has no more good records. */
+  end(hasVersion: boolean): void {
+    while (this.#read()) this.#keep();
+    // An empty slice needs no index.
+    if (!hasVersion && this.unanswered.length === 0) this.fault = undefined;
+  }
+
+  #keep(): void {
+    const { sequence, stampHigh, stampLow, offset, dataEnd } = this.#record;
+    this.unanswered.push({ sequence, stamp: { high: stampHigh, low: stampLow }, offset, end: dataEnd });
+    this.#blame(this.#position, `message ${sequence} is in the index and not in the data file`);
+    this.#position += INDEX_RECORD_BYTES;
+    this.#last = sequence;
+  }
+
+  /** Reads the index record at the position; records that are wrong in themselves are passed over. */
+  #read(): boolean {
+    const record = this.#record;
+    for (;;) {
+      const position = this.#position;
+      if (this.#window === undefined || position >= this.#size) return false;
+      const at = this.#window.at(position, INDEX_RECORD_BYTES);
+      if (at < 0) {
+        this.#blame(position, "the index ends in the middle of a record");
+        this.#position = this.#size;
+        return false;
+      }
+      const { bytes } = this.#window;
+      if (isZero(bytes, at, at + INDEX_RECORD_BYTES)) this.#blame(position, "a record of the index is all zeros");
+      else if (!isIndexRecordIntact(bytes, at, this.#crc)) {
+        this.#blame(position, "a record of the index has a wrong checksum");
+      } else {
+        record.read(bytes, at);
+        if (record.sequence > this.#last && record.offset >= VERSION_BYTES) return true;
+        this.#blame(position, "a record of the index is out of order");
+      }
+      this.#position += INDEX_RECORD_BYTES;
+    }
+  }
+}
