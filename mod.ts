@@ -14,6 +14,8 @@ import { draftOptions, freezeOptions } from "./src/config/option_types.ts";
 import type {
   AuthOptions,
   ChannelLimitsEntry,
+  EncryptionOptions,
+  FileOptions,
   HeartbeatOptions,
   LimitOptions,
   LogOptions,
@@ -23,7 +25,16 @@ import type {
 import { pickRuntime } from "./src/runtime/pick.ts";
 import { StreamingServer } from "./src/server/streaming_server.ts";
 
-export type { AuthOptions, ChannelLimitsEntry, HeartbeatOptions, LimitOptions, LogOptions, NatsOptions };
+export type {
+  AuthOptions,
+  ChannelLimitsEntry,
+  EncryptionOptions,
+  FileOptions,
+  HeartbeatOptions,
+  LimitOptions,
+  LogOptions,
+  NatsOptions,
+};
 export { ReloadError } from "./src/server/reload.ts";
 export { ServerError } from "./src/server/streaming_server.ts";
 
@@ -43,6 +54,10 @@ export interface ServerOptions {
   readonly auth?: Partial<AuthOptions>;
   /** A second subscription of an active durable replaces the first instead of failing. */
   readonly replaceDurable?: boolean;
+  /** Keeps everything on disk; default is memory, which ends with the server. `dir` is needed, the rest has defaults. */
+  readonly file?: Partial<FileOptions> & Pick<FileOptions, "dir">;
+  /** Encrypts what is stored. Only what is derived from `key` is kept; the environment is not asked for one. */
+  readonly encryption?: { readonly key: string; readonly cipher?: EncryptionOptions["cipher"] };
   /** The log is silent unless this is given; `{}` writes it to stderr. */
   readonly log?: Partial<LogOptions>;
 }
@@ -74,7 +89,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const all = completeOptions(options);
   const runtime = await pickRuntime();
   const log = openLog(all.log, runtime, options.log === undefined ? "silent" : "settings");
-  const server = new StreamingServer(all, runtime, log);
+  const server = new StreamingServer(all, runtime, log, options.encryption?.key);
   await server.start();
   return {
     clientUrl: server.clientUrl,
@@ -98,6 +113,14 @@ function completeOptions(options: ServerOptions): Options {
   Object.assign(draft.log, options.log);
   Object.assign(draft.nats, options.nats);
   Object.assign(draft.auth, options.auth);
+  if (options.file !== undefined) {
+    draft.store = "FILE";
+    Object.assign(draft.file, options.file);
+  }
+  if (options.encryption !== undefined) {
+    draft.encryption.enabled = true;
+    draft.encryption.cipher = options.encryption.cipher ?? draft.encryption.cipher;
+  }
   // Frozen as a whole, and the lists of the caller are his own.
   return freezeOptions(structuredClone(draft));
 }

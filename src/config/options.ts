@@ -27,6 +27,7 @@ export type {
   ConfigFileOptions,
   ConnectionType,
   EncryptionOptions,
+  FileOptions,
   HeartbeatOptions,
   LimitOptions,
   LoginOptions,

@@ -4,7 +4,7 @@
  */
 import { byteStringOfText, displayText } from "../base/bytes.ts";
 import { Nuid } from "../base/nuid.ts";
-import { DEFAULT_LIMITS, type Options, resolveChannelLimits } from "../config/options.ts";
+import { DEFAULT_LIMITS, type Options, resolveChannelLimits, type ResolvedChannelLimits } from "../config/options.ts";
 import { COMMIT, NATS_VERSION, streamingVersion } from "../config/version.ts";
 import { limitsBanner } from "../log/banner.ts";
 import type { Logger } from "../log/logger.ts";
@@ -88,7 +88,7 @@ export class StreamingServer {
       seed: new DataView(seed.buffer).getInt32(0),
     };
     const limits = resolveChannelLimits(options.limits);
-    this.store = openStore(options, limits, runtime, log.streaming, encryptionKey);
+    this.store = this.#buildStore(limits, encryptionKey);
     if (options.coreOnly) return;
 
     const server = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));
@@ -120,6 +120,15 @@ export class StreamingServer {
       failed: (error) => this.#storeFailed(error),
     });
     this.nats.onTurn = () => this.#driver!.turn();
+  }
+
+  #buildStore(limits: ResolvedChannelLimits, encryptionKey: string): Store {
+    try {
+      return openStore(this.#options, limits, this.#runtime, this.#log.streaming, encryptionKey);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      throw new ServerError("SERVER_START_FAILED", error.message, { cause: error });
+    }
   }
 
   /** The parts of the options that stand in files. */

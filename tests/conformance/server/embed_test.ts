@@ -1,7 +1,10 @@
 /** The server inside another program: what `mod.ts` promises beside start and close. */
 import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import { ReloadError, startServer } from "../../../mod.ts";
+import { ReloadError, ServerError, startServer } from "../../../mod.ts";
 import { connect } from "../../helpers/nats_server.ts";
 
 const OPTIONS = { nats: { disableShortFirstPing: true, lameDuckGraceMs: 1 } };
@@ -57,4 +60,31 @@ test("nats 3.12: lameDuck ends the server and its clients; close cuts it short",
   await second.close();
   await gone;
   assert.equal(await waiting.remainder(), "");
+});
+
+test("a server inside a program keeps its messages in a directory, encrypted if asked, and has it to itself", async () => {
+  const root = mkdtempSync(join(tmpdir(), "stanchion-embed-"));
+  try {
+    const dir = join(root, "data");
+    const first = await startServer({ ...OPTIONS, file: { dir }, encryption: { key: "secret", cipher: "AES" } });
+    assert.ok(existsSync(join(dir, "server.dat")));
+    await assert.rejects(
+      startServer({ ...OPTIONS, file: { dir } }),
+      (error: unknown) => error instanceof ServerError && error.message.includes("is in use by another server"),
+    );
+    await first.close();
+    await assert.rejects(
+      startServer({ ...OPTIONS, file: { dir }, clusterId: "other" }),
+      (error: unknown) =>
+        error instanceof ServerError &&
+        error.message === 'cluster ID "other" does not match recovered value of "test-cluster"',
+    );
+    await (await startServer({ ...OPTIONS, file: { dir } })).close();
+    await assert.rejects(
+      startServer({ ...OPTIONS, file: { dir: "" } }),
+      (error: unknown) => error instanceof ServerError && /root directory must be specified/.test(error.message),
+    );
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
 });
