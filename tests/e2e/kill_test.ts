@@ -196,7 +196,9 @@ for (const target of TARGETS) {
           publisher.isRunning = false;
           server.process.signal("SIGKILL");
           assert.equal(await server.process.exit, 137, server.log);
-          judgeFiles(dir, publisher, followers, true);
+          // Reading all there is takes longer each time, and what is lost stays lost: in a long run not after every death.
+          const isJudged = round < 40 || round % 10 === 0;
+          if (isJudged) judgeFiles(dir, publisher, followers, true);
           if (round % 5 === 1) {
             // A checker must never be frightened by a death.
             const { exitStatus, stdout } = await runTarget(target, ["check", "-dir", dir]);
@@ -215,7 +217,7 @@ for (const target of TARGETS) {
             await dying.untilSaid("Recovering the state...");
             dying.signal("SIGKILL");
             await dying.exit;
-            judgeFiles(dir, publisher, followers, true);
+            if (isJudged) judgeFiles(dir, publisher, followers, true);
           }
           const back = Promise.all([reconnected(publisherClient), reconnected(followerClient)]);
           server = await restart();

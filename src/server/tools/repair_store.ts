@@ -46,8 +46,8 @@ export async function repairStore(
   const repair = new Repair(disk, dir, new Crc32(crcPolynomial), readBytes);
   for (const channel of inspection.channels) await repair.channel(channel);
   if (inspection.clients !== undefined) await repair.clients(inspection.clients, inspection.channels.length > 0);
-  // Last: with it gone and a repair cut short, the next start would take the directory for a new one.
-  if (inspection.isServerDamaged) await repair.server();
+  // Not where a single channel was asked for. Last: as long as it is there a repair that was cut short is no start.
+  if (inspection.isServerDamaged && inspection.clients !== undefined) await repair.server();
   return repair.actions;
 }
 
@@ -132,6 +132,7 @@ class Repair {
     const copy = dataPath === "" ? undefined : new Writer(this.#disk, dataPath);
     let messageCount = 0;
     let emptyCount = 0;
+    let isDone = false;
     try {
       const entry = new Uint8Array(INDEX_RECORD_BYTES);
       const empty = new Uint8Array(EMPTY_MESSAGE_BYTES_MAX + channel.length);
@@ -162,9 +163,10 @@ class Repair {
       }
       copy?.finish();
       index.finish();
+      isDone = true;
     } finally {
-      copy?.close();
-      index.close();
+      copy?.close(isDone);
+      index.close(isDone);
     }
     return { indexPath, dataPath, messageCount, emptyCount };
   }
@@ -305,14 +307,19 @@ interface Written {
   readonly emptyCount: number;
 }
 
-/** A new file, written in large pieces. */
+/** A new file, written in large pieces. One that is closed before it is finished goes again. */
 class Writer {
+  readonly #disk: Disk;
+  readonly #path: string;
   readonly #file: DiskFile;
   readonly #chunk = new Uint8Array(CHUNK_BYTES);
   #used = 0;
   #flushed = 0;
+  #isFinished = false;
 
   constructor(disk: Disk, path: string, hasVersion = true) {
+    this.#disk = disk;
+    this.#path = path;
     this.#file = disk.open(path, "replace");
     if (hasVersion) this.write(versionBytes(), 0, VERSION_BYTES);
   }
@@ -351,10 +358,14 @@ class Writer {
   finish(): void {
     this.#flush();
     this.#file.syncNow();
+    this.#isFinished = true;
   }
 
-  close(): void {
+  /** `isWanted`: false when what belongs to it could not be finished. */
+  close(isWanted = true): void {
     this.#file.close();
+    // On a disk that is full it would be in the way of the next attempt.
+    if (!this.#isFinished || !isWanted) this.#disk.remove(this.#path);
   }
 }
 

@@ -22,6 +22,8 @@ export class FileClientLog implements Ticked {
   readonly #clients: Map<string, ClientRecord>;
   #deletions: number;
   #lastSyncMs: number;
+  /** Bytes that are no record lie in the file: the reference would refuse it, so it is rewritten. */
+  #isDamaged: boolean;
 
   constructor(
     shared: FileStoreShared,
@@ -36,8 +38,8 @@ export class FileClientLog implements Ticked {
     this.#clients = replay?.clients ?? new Map();
     this.#deletions = replay?.deletions ?? 0;
     this.#lastSyncMs = shared.nowMs();
-    // The reference refuses a file with damage in the middle.
-    if (replay?.isDamaged === true) this.#compact();
+    this.#isDamaged = replay?.isDamaged ?? false;
+    if (this.#isDamaged) this.#compact();
   }
 
   get clients(): ReadonlyMap<string, ClientRecord> {
@@ -75,8 +77,11 @@ export class FileClientLog implements Ticked {
       encodeRecord(CLIENT_RECORD.add, encodeClientInfo(client), crc)
     );
     const deletionsBefore = this.#deletions;
+    if (this.#isDamaged) this.#shared.wantsTick(this);
     this.#log.compact(this.#temporaryPath(), records, (replaced) => {
-      if (replaced) this.#deletions -= deletionsBefore;
+      if (!replaced) return;
+      this.#isDamaged = false;
+      this.#deletions -= deletionsBefore;
     });
   }
 
@@ -89,7 +94,8 @@ export class FileClientLog implements Ticked {
     const isDue = autoSyncMs > 0 && nowMs - this.#lastSyncMs >= autoSyncMs;
     if (isDue) this.#lastSyncMs = nowMs;
     this.#log.background(isDue);
-    return !this.#log.isSafe;
+    if (this.#isDamaged && this.#log.compactionEnded === undefined) this.#compact();
+    return this.#isDamaged || !this.#log.isSafe;
   }
 
   /** Undefined: no compaction is under way. */

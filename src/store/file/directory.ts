@@ -4,6 +4,7 @@
  */
 import type { Disk } from "../../runtime/types.ts";
 import { newWait, type SyncWait } from "./log_file.ts";
+import { systemCodeOf } from "./shared.ts";
 
 export class SyncedDirectory {
   readonly path: string;
@@ -63,7 +64,9 @@ export class SyncedDirectory {
   #start(wait: SyncWait): Promise<void> {
     this.#running = wait;
     const target = this.#runningTo = this.#changes;
-    const done = (error: unknown) => {
+    const done = (failure: unknown) => {
+      // One that we may not open is not ours: whoever owns it answers for its names.
+      const error = systemCodeOf(failure) === "PERMISSION_DENIED" ? undefined : failure;
       const queued = this.#queued;
       this.#running = undefined;
       this.#queued = undefined;

@@ -93,7 +93,7 @@ export class FileStore implements Store {
   #clients: FileClientLog | undefined;
   #lock: DiskLock | undefined;
   #timer: TimerHandle | undefined;
-  readonly #root: SyncedDirectory;
+  #root: SyncedDirectory;
   /** Of channels that could not be created. */
   readonly #stillborn = new Set<string>();
   #temporaryCount = 0;
@@ -122,11 +122,38 @@ export class FileStore implements Store {
       nowMs: () => world.clock.monotonicMs(),
       wantsTick: (item) => this.#wantsTick(item),
     };
-    // Of a directory that is there already nobody knows whether its names are safe: the process before may have been killed.
-    const above = new SyncedDirectory(world.disk, parentOf(options.dir), undefined);
+    this.#root = this.#rootIn(undefined);
+  }
+
+  /** Of a directory that is there already nobody knows whether its names are safe: the process before may have been killed. */
+  #rootIn(parent: SyncedDirectory | undefined): SyncedDirectory {
+    const { dir } = this.#options;
+    let above = parent;
+    if (above === undefined) {
+      above = new SyncedDirectory(this.#world.disk, parentOf(dir), undefined);
+      above.changed();
+    }
+    const root = new SyncedDirectory(this.#world.disk, dir, above);
+    root.changed();
+    return root;
+  }
+
+  /** The store's directory and those above it that are missing. */
+  #makeDirectory(): void {
+    const { disk } = this.#world;
+    const { dir } = this.#options;
+    const missing: string[] = [];
+    let path = parentOf(dir);
+    for (; path !== parentOf(path) && disk.stat(path) === undefined; path = parentOf(path)) missing.unshift(path);
+    disk.makeDirectory(dir);
+    if (missing.length === 0) return;
+    let above = new SyncedDirectory(disk, path, undefined);
     above.changed();
-    this.#root = new SyncedDirectory(world.disk, options.dir, above);
-    this.#root.changed();
+    for (const name of missing) {
+      above = new SyncedDirectory(disk, name, above);
+      above.changed();
+    }
+    this.#root = this.#rootIn(above);
   }
 
   get channelCount(): number {
@@ -149,7 +176,7 @@ export class FileStore implements Store {
   acquireLock(): boolean {
     if (this.#lock !== undefined) return true;
     const { disk } = this.#world;
-    disk.makeDirectory(this.#options.dir);
+    this.#makeDirectory();
     this.#lock = disk.lock(this.#path(LOCK_FILE));
     return this.#lock !== undefined;
   }

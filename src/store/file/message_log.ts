@@ -613,18 +613,21 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     if (this.#needsCut) this.#tryCut();
   }
 
-  /** Removes files that count for nothing; returns those that cannot be removed now. */
+  /**
+   * Removes files that count for nothing, in this order; returns those that are left. It ends at the first that cannot be
+   * removed now: a hole between slices would look like lost messages after a restart.
+   */
   #removeFiles(paths: readonly string[]): string[] {
     const { disk, log } = this.#shared;
-    return paths.filter((path) => {
+    for (const [i, path] of paths.entries()) {
       try {
         if (disk.stat(path) !== undefined) disk.remove(path);
-        return false;
       } catch (error) {
         log.debug(`Channel "${displayText(this.#name)}": ${messageOf(error)}`);
-        return true;
+        return paths.slice(i);
       }
-    });
+    }
+    return [];
   }
 
   /** Cuts off what was written and does not count. Until it succeeds the next write lies over it. */
@@ -1138,8 +1141,10 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   tick(nowMs: number): boolean {
     if (this.#retired) return false;
     if (this.#refusal !== "") return true;
-    // Not while messages wait for a flush of their own: if this one failed, it would take them along.
-    if (this.#wantsFlush && this.#last === this.#safe.last) this.flush()?.catch(() => undefined);
+    // Not while somebody has a flush of his own to come: this one would take along his messages, or the error he is owed.
+    if (this.#wantsFlush && this.#last === this.#safe.last && this.#owed === undefined) {
+      this.flush()?.catch(() => undefined);
+    }
     if (this.#failedSequence !== 0 && nowMs >= this.#failedUntilMs) {
       // Whoever waits for that message may try again.
       this.#failedSequence = 0;

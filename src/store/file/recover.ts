@@ -37,7 +37,7 @@ import {
 } from "./format.ts";
 import { type DescriptorPool, LogFile } from "./log_file.ts";
 import { messageOf } from "./shared.ts";
-import { type ByteSource, type RecordRules, scanRecords, type ScanResult, Window } from "./scan.ts";
+import { type ByteSource, countUnchecked, type RecordRules, scanRecords, type ScanResult, Window } from "./scan.ts";
 import { Slice } from "./slice.ts";
 import type { SubscriptionReplay } from "./subscription_log.ts";
 
@@ -201,6 +201,8 @@ class SliceRecovery {
   #indexSize = VERSION_BYTES;
   #added = 0;
   #isNewIndex = false;
+  /** A message up to here is damaged and known by its index record: its bytes stay, even at the end of the file. */
+  #keptEnd = 0;
 
   constructor(context: RecoverContext, channel: string, directory: string, number: number, lastBefore: number) {
     this.#context = context;
@@ -363,7 +365,9 @@ class SliceRecovery {
           `message ${record.sequence} is damaged (expected crc to be ${hex(stored)}, got ${hex(actual)}); ` +
             `it is left out, its sequence is not given again`,
         );
-        return record.dataEnd;
+        // Its end may be wrong, too: what comes next is searched for.
+        this.#keptEnd = record.dataEnd;
+        return record.offset;
       }
       // It was indexed, but its bytes never arrived: never synced, so never acknowledged.
       this.#report(
@@ -410,17 +414,19 @@ class SliceRecovery {
     const rules: RecordRules = {
       typed: false,
       checkCrc,
-      accept: (_type, bytes, start, end) =>
-        decodeMsgProto(bytes, start, end, view) && view.sequence > last && this.#isOurs(bytes),
+      accept: (_type, bytes, start, end) => decodeMsgProto(bytes, start, end, view) && view.sequence > last,
+      isOurs: (bytes) => this.#isOurs(bytes),
       // Field 1, the sequence, comes first in every message.
       mayBegin: (_type, firstByte) => firstByte === 0x08,
     };
-    return scanRecords(data, from, rules, crc, (position, _type, _bytes, start, end) => {
+    const result = scanRecords(data, from, rules, crc, (position, _type, _bytes, start, end) => {
       if (view.sequence > last + 1 && last > this.#lastBefore) this.#missing(last + 1, view.sequence - 1, position);
       last = view.sequence;
       slice.add(last, end - start, view.stampHigh, view.stampLow);
       this.#addToIndex(index, position, end - start);
     });
+    if (slice.recordCount === 0) refuseOtherPolynomial(this.#context, data, rules, result, this.#dataPath);
+    return result;
   }
 
   #isOurs(bytes: Uint8Array): boolean {
@@ -453,7 +459,7 @@ class SliceRecovery {
   }
 
   #finish(data: DiskFile, index: DiskFile | undefined, size: number, result: ScanResult): void {
-    const { apply, disk } = this.#context;
+    const { apply } = this.#context;
     const slice = this.#slice;
     let end = size;
     for (const range of result.bad) {
@@ -465,6 +471,10 @@ class SliceRecovery {
           start,
           `${range.end - start} bytes are no message (${why}); the messages behind them are served`,
         );
+        continue;
+      }
+      if (start < this.#keptEnd) {
+        end = this.#keptEnd;
         continue;
       }
       end = start;
@@ -533,6 +543,27 @@ function keepAside(
   }
 }
 
+/**
+ * Called for a file without one right record. Whole records in a row whose checksums are all wrong were written with another
+ * polynomial: what would be cut off as a torn tail is the whole file, so the start is refused. A single one may be torn.
+ */
+function refuseOtherPolynomial(
+  { crc, checkCrc }: RecoverContext,
+  source: ByteSource,
+  rules: RecordRules,
+  { bad }: ScanResult,
+  path: string,
+): void {
+  if (!checkCrc || bad[0]?.kind !== "torn" || bad[0].start !== VERSION_BYTES) return;
+  const count = countUnchecked(source, VERSION_BYTES, rules, crc);
+  if (count < 2) return;
+  throw new StoreError(
+    "STORE_DAMAGED",
+    `no checksum in "${path}" is right, although ${count} records are whole: the store was written with another ` +
+      `file_crc_poly than ${crc.polynomial}. Start with that one. Nothing was changed`,
+  );
+}
+
 // Typed files -----------------------------------------------------------------------------------------------------------
 
 /**
@@ -582,7 +613,10 @@ function recoverTyped(
       accept: (type, bytes, start, end) => types.includes(type) && replay(type, bytes, start, end),
       mayBegin: (type) => types.includes(type),
     };
-    const { bad } = scanRecords(source, VERSION_BYTES, rules, crc, () => undefined);
+    let isEmpty = true;
+    const result = scanRecords(source, VERSION_BYTES, rules, crc, () => isEmpty = false);
+    if (isEmpty) refuseOtherPolynomial(context, source, rules, result, path);
+    const { bad } = result;
     let end = source.size;
     for (const { start, why, kind, end: badEnd } of bad) {
       if (kind === "damage") {

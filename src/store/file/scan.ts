@@ -50,6 +50,10 @@ export interface RecordRules {
   readonly checkCrc: boolean;
   /** True: this is a record that can stand here. Called with the type and the range of the payload. */
   accept(type: number, bytes: Uint8Array, start: number, end: number): boolean;
+  /**
+   * Asked after `accept`, while searching behind damage only: a payload may hold the copy of a record of another place.
+   */
+  isOurs?(bytes: Uint8Array): boolean;
   /** Could a record of this type begin with this payload byte? A quick no while searching behind damage. */
   mayBegin(type: number, firstByte: number): boolean;
 }
@@ -106,6 +110,22 @@ export function scanRecords(
   return { end, bad };
 }
 
+/**
+ * Records from `from` on that are whole one behind the other when nobody looks at checksums. Where none of them has the right
+ * one and there are several, the checksums are of another polynomial, and cutting would destroy a sound file.
+ */
+export function countUnchecked(source: ByteSource, from: number, rules: RecordRules, crc: Crc32): number {
+  let count = 0;
+  const window = new Window(source);
+  const unchecked = { ...rules, checkCrc: false };
+  let position = Math.max(from, VERSION_BYTES);
+  while (position < source.size && tryRecord(window, position, unchecked, crc) === "") {
+    position = recordEnd(window, position, rules);
+    count++;
+  }
+  return count;
+}
+
 /** What is wrong with the record at `position`, or "" after it was handed out. */
 function tryRecord(window: Window, position: number, rules: RecordRules, crc: Crc32, found?: RecordFound): string {
   const at = window.at(position, RECORD_HEADER_BYTES);
@@ -156,7 +176,7 @@ function findNext(window: Window, position: number, rules: RecordRules, crc: Crc
     const size = rules.typed ? word & 0xff_ffff : word;
     if (size === 0 || size > window.size - at - RECORD_HEADER_BYTES) continue;
     if (!rules.mayBegin(rules.typed ? word >>> 24 : 0, window.bytes[start + RECORD_HEADER_BYTES]!)) continue;
-    if (tryRecord(window, at, strict, crc) === "") return at;
+    if (tryRecord(window, at, strict, crc) === "" && rules.isOurs?.(window.bytes) !== false) return at;
   }
   return -1;
 }

@@ -61,7 +61,7 @@ export interface Ticked {
 }
 
 /** Stable code of what the system threw, or "". */
-function systemCodeOf(error: unknown): string {
+export function systemCodeOf(error: unknown): string {
   if (typeof error !== "object" || error === null || !("code" in error)) return "";
   return String(error.code);
 }

@@ -46,6 +46,8 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
   #dirtySinceMs = 0;
   #lastSyncMs: number;
   #retired = false;
+  /** Bytes that are no record lie in the file: the reference would refuse it, so it is rewritten. */
+  #isDamaged: boolean;
 
   constructor(
     shared: FileStoreShared,
@@ -64,8 +66,8 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
     this.#superseded = replay?.superseded ?? 0;
     this.#total = replay?.total ?? 0;
     this.#lastSyncMs = shared.nowMs();
-    // The reference refuses a file with damage in the middle.
-    if (replay?.isDamaged === true) this.#compact();
+    this.#isDamaged = replay?.isDamaged ?? false;
+    if (this.#isDamaged) this.#compact();
   }
 
   get subscriptionCount(): number {
@@ -232,8 +234,10 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
     }
     const supersededBefore = this.#superseded;
     const totalBefore = this.#total;
+    if (this.#isDamaged) this.#shared.wantsTick(this);
     this.#log.compact(this.#temporaryPath(), records, (replaced) => {
       if (!replaced) return;
+      this.#isDamaged = false;
       this.#superseded -= supersededBefore;
       this.#total += count - totalBefore;
     });
@@ -248,7 +252,8 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
       this.#dirtySinceMs = 0;
       this.#log.background(isDue);
     }
-    return !this.#log.isSafe;
+    if (this.#isDamaged && this.#log.compactionEnded === undefined) this.#compact();
+    return this.#isDamaged || !this.#log.isSafe;
   }
 
   /** Undefined: no compaction is under way. */

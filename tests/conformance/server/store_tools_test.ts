@@ -12,6 +12,7 @@ import { after, describe, it } from "node:test";
 import { ROOT } from "../../../scripts/project.ts";
 import { DEFAULT_LIMITS, resolveChannelLimits } from "../../../src/config/options.ts";
 import { pickRuntime } from "../../../src/runtime/pick.ts";
+import { type Disk, RuntimeError } from "../../../src/runtime/types.ts";
 import { inspectStore, type StoreInspection, ToolError } from "../../../src/server/tools/inspect_store.ts";
 import { repairStore } from "../../../src/server/tools/repair_store.ts";
 import { statusOf, type StoreFinding } from "../../../src/server/tools/store_finding.ts";
@@ -221,6 +222,66 @@ describe("repair", () => {
     assert.equal(fs.readFileSync(join(dir, ".server.dat.aside"), "utf8"), "garbage");
     const { error } = await startOn(dir);
     assert.equal((error as StoreError).code, "STORE_NO_SERVER_INFO");
+  });
+
+  it("a repair of one channel touches nothing else", async () => {
+    const dir = copyOf("plain");
+    fs.writeFileSync(join(dir, "server.dat"), "garbage");
+    fs.truncateSync(join(dir, "clients.dat"), 50);
+    fs.rmSync(join(dir, "orders/msgs.1.idx"));
+    fs.rmSync(join(dir, "audit/msgs.1.idx"));
+    const before = contentOf(dir);
+    await repair(dir, { channel: "orders" });
+    const now = contentOf(dir);
+    assert.ok(now.delete("/orders/msgs.1.idx"));
+    assert.deepEqual(now, before);
+  });
+
+  it("decision 16: a disk that is full at any moment costs nothing, and the next attempt succeeds", async () => {
+    let failures = 0;
+    for (let writesLeft = 0;; writesLeft++) {
+      const dir = copyOf("gap");
+      const path = join(dir, "sliced/msgs.1.dat");
+      const bytes = fs.readFileSync(path);
+      bytes[50]! ^= 1;
+      fs.writeFileSync(path, bytes);
+      const before = messagesOf(dir, "sliced");
+      let left = writesLeft;
+      const full: Disk = {
+        ...disk,
+        open: (path, mode) => {
+          const file = disk.open(path, mode);
+          const write: typeof file.write = (...args) => {
+            if (left-- <= 0) throw new RuntimeError("NO_SPACE", "no space left");
+            file.write(...args);
+          };
+          return new Proxy(file, {
+            get: (target, name) => {
+              if (name === "write") return write;
+              const value: unknown = Reflect.get(target, name, target);
+              return typeof value === "function" ? value.bind(target) : value;
+            },
+          });
+        },
+      };
+      const failure = await repairStore(full, dir, inspect(dir), CRC_POLYNOMIAL_IEEE, () => {}).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (failure !== undefined) {
+        failures++;
+        assert.ok(failure instanceof RuntimeError && failure.code === "NO_SPACE", String(failure));
+        // Nothing that was begun and not finished stays.
+        assert.deepEqual([...contentOf(dir).keys()].filter((path) => path.endsWith(".repair")), []);
+        await repair(dir);
+      }
+      assert.deepEqual(severities(inspect(dir).report.findings), []);
+      assert.deepEqual(readStore(realFiles, dir).problems, []);
+      const now = messagesOf(dir, "sliced");
+      for (const [sequence, { data }] of before) assert.deepEqual(now.get(sequence)!.data, data);
+      if (failure === undefined) break;
+    }
+    assert.ok(failures >= 4, `${failures} moments`);
   });
 
   it("a directory in which no checksum is right is left alone", async () => {

@@ -508,3 +508,65 @@ test("5.12: with a limit on descriptors everything works, one file at a time if 
     for (const { messages } of channels) assert.deepEqual(await readAll(messages), texts(1, 12));
     assert.equal(put(channels[0]!.messages, 13, "x") === APPEND_FAILED, false);
   }));
+
+test("stores 12.7, 12.46: without server.dat and with the wrong polynomial nothing is cut, whichever file shows it", async () => {
+  for (const lost of [[], ["foo/msgs.1.idx"], ["foo/msgs.1.idx", "foo/msgs.1.dat"]]) {
+    await inDirectory(async (directory) => {
+      await write(directory, 6, { crcPolynomial: 0x82f63b78 });
+      for (const file of ["server.dat", ...lost]) rmSync(directory.path(file));
+      const files = directory.names("foo").map((name) => `foo/${name}`);
+      const before = files.map((file) => directory.bytes(file));
+      // As the server does: what is missing is made anew, then it recovers a second time.
+      await assert.rejects(directory.open());
+      const other = new StoreDirectory();
+      const donor = await other.open();
+      await donor.store.close();
+      writeFileSync(directory.path("server.dat"), other.bytes("server.dat"));
+      await other.end();
+      await refuses(
+        directory,
+        "STORE_DAMAGED",
+        /no checksum in ".*" is right, although \d+ records are whole.*file_crc_poly/,
+      );
+      assert.deepEqual(files.map((file) => directory.bytes(file)), before);
+    });
+  }
+});
+
+test("stores 6.2: a channel directory that was renamed keeps its messages, with and without an index", async () => {
+  for (const hasIndex of [true, false]) {
+    await inDirectory(async (directory) => {
+      await write(directory);
+      renameSync(directory.path("foo"), directory.path("bar"));
+      if (!hasIndex) rmSync(directory.path("bar/msgs.1.idx"));
+      const { messages } = channelOf(await directory.open(), "bar");
+      assert.deepEqual(await readAll(messages), texts(1, 6));
+    });
+  }
+});
+
+test("decision 15: the copy of a record inside a payload is not taken for a message behind damage", () =>
+  inDirectory(async (directory) => {
+    const other = new StoreDirectory();
+    const { store: donor } = await other.open();
+    const channel = donor.createChannel("elsewhere");
+    channel.messages.append(1, 1, 1, new Uint8Array(0), 0, 0, 0, 0);
+    for (let sequence = 2; sequence <= 60; sequence++) put(channel.messages, sequence, "x");
+    await channel.messages.flush();
+    const copy = other.bytes("elsewhere/msgs.1.dat");
+    await donor.close();
+    await other.end();
+    const { store } = await directory.open();
+    const { messages } = store.createChannel("foo");
+    fill(messages, 1, 2);
+    put(messages, 3, copy);
+    fill(messages, 4, 5);
+    await messages.flush();
+    await store.close();
+    rmSync(directory.path(INDEX));
+    const size = directory.bytes(DATA).length;
+    change(directory, DATA, (bytes) => void (bytes[4 + 2 * ((size - copy.length) / 5 | 0)]! ^= 1));
+    const again = channelOf(await directory.open(), "foo").messages;
+    assert.equal(again.lastSequence, 5);
+    assert.ok((await readAll(again)).includes("5=m-5"));
+  }));
