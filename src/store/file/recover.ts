@@ -24,7 +24,6 @@ import {
   FILE_VERSION,
   INDEX_RECORD_BYTES,
   IndexRecord,
-  isIndexRecordIntact,
   isZero,
   readU32,
   RECORD_HEADER_BYTES,
@@ -576,6 +575,7 @@ function recoverTyped(
   path: string,
   types: readonly number[],
   replay: (type: number, bytes: Uint8Array, start: number, end: number) => boolean,
+  decodes: (type: number, bytes: Uint8Array, start: number, end: number) => boolean,
   damaged: () => void,
 ): LogFile {
   const { disk, pool, apply, crc, checkCrc } = context;
@@ -615,7 +615,9 @@ function recoverTyped(
     };
     let isEmpty = true;
     const result = scanRecords(source, VERSION_BYTES, rules, crc, () => isEmpty = false);
-    if (isEmpty) refuseOtherPolynomial(context, source, rules, result, path);
+    // Looked at only: what has a wrong checksum must not be replayed.
+    const looked = { ...rules, accept: decodes };
+    if (isEmpty) refuseOtherPolynomial(context, source, looked, result, path);
     const { bad } = result;
     let end = source.size;
     for (const { start, why, kind, end: badEnd } of bad) {
@@ -668,6 +670,10 @@ export function recoverSubscriptions(
     path,
     types,
     (type, bytes, start, end) => replaySubscription(replay, type, bytes, start, end),
+    (type, bytes, start, end) => {
+      const nowhere: SubscriptionReplay = { states: new Map(), idMax: 0, superseded: 0, total: 0, isDamaged: false };
+      return types.includes(type as typeof types[number]) && replaySubscription(nowhere, type, bytes, start, end);
+    },
     () => replay.isDamaged = true,
   );
   return { file, replay };
@@ -760,6 +766,9 @@ export function recoverClients(
     if (record === undefined) return false;
     if (replay.clients.delete(record.id)) replay.deletions++;
     return true;
+  }, (type, bytes, start, end) => {
+    if (type === CLIENT_RECORD.add) return decodeClientInfo(bytes, start, end) !== undefined;
+    return type === CLIENT_RECORD.delete && decodeClientDelete(bytes, start, end) !== undefined;
   }, () => replay.isDamaged = true);
   return { file, replay };
 }
