@@ -220,8 +220,14 @@ function readBlockOf(name: BlockName, value: ConfigValue, reading: Reading, isSh
   if (name === "store_limits") {
     for (const alias of PER_CHANNEL_NAMES) readers.set(alias, (entry) => readChannels(entry, reading));
   }
-  // An old key that occurs in files and never did anything visible.
-  if (name === "file_options") readers.set("cache", () => {});
+  if (name === "file_options") {
+    // An old key that occurs in files and never did anything visible.
+    readers.set("cache", () => {});
+    // Ours alone, so there is no flag of the reference for it (decisions.md 16).
+    readers.set("free_space_reserve", (value, key) => {
+      reading.draft.file.reserveBytes = Number(asContent("size", value, key));
+    });
+  }
   // Charts put it there.
   if (name === "tls") readers.set("timeout", () => {});
   // The mere presence of the block switches clustering on.

@@ -223,6 +223,8 @@ export interface FileOptions {
   readonly truncateBadEnd: boolean;
   /** 0 or less = off. */
   readonly autoSyncMs: number;
+  /** Publishes are refused while the file system has fewer free bytes; 0 = while it has none. */
+  readonly reserveBytes: number;
 }
 
 /** Encryption of what is stored (stores.md 8). Its key is no option: whoever reads these could show it. */
@@ -322,6 +324,7 @@ export function draftOptions(programName: string): OptionsDraft {
       parallelRecovery: 1,
       truncateBadEnd: false,
       autoSyncMs: 60_000,
+      reserveBytes: 0,
     },
     encryption: { enabled: false, cipher: "" },
     limits: { ...DEFAULT_LIMITS },

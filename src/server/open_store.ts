@@ -32,12 +32,12 @@ export function openStore(
 
 function openPlainStore(options: Options, limits: ResolvedChannelLimits, runtime: Runtime, log: LogView): Store {
   if (options.store === "MEMORY" || options.coreOnly) return new MemoryStore(limits);
-  const { compactIntervalSecs, autoSyncMs, parallelRecovery: _parallelRecovery, ...file } = options.file;
+  const { compactIntervalSecs, autoSyncMs, reserveBytes, parallelRecovery: _parallelRecovery, ...file } = options.file;
   return new FileStore(limits, {
     ...file,
     compactIntervalMs: compactIntervalSecs * 1000,
     autoSyncMs: Math.max(0, autoSyncMs),
-    reserveBytes: 0,
+    reserveBytes: Math.max(0, reserveBytes),
   }, {
     disk: runtime.disk,
     clock: runtime.clock,

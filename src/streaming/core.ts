@@ -144,7 +144,8 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
     const context = this.#context;
     for (let i = 0; i < group.channels.length; i++) {
       const channel = group.channels[i]!;
-      const last = group.lastSequences[i]!;
+      // Whatever happened meanwhile, nothing becomes visible that its store does not have.
+      const last = Math.min(group.lastSequences[i]!, channel.messages.lastSequence);
       if (last > channel.visibleLast) {
         channel.visibleLast = last;
         this.#delivery.markChannelReady(channel);

@@ -54,13 +54,14 @@ export class SimulatedClient implements Receiver {
   #isSilent = false;
   #isDead = false;
   #count = 0;
+  readonly deeds = { frozen: 0, died: 0, born: 0 };
   /** At the end everybody acks everything and makes no more trouble. */
   isTame = false;
 
   constructor(world: World, index: number) {
     this.#world = world;
     this.#index = index;
-    this.#clientId = `client-${index % 4}`;
+    this.#clientId = `client-${index % world.climate.clientIdCount}`;
     this.connection = new Connection(`c${index}`, this);
     world.after(world.random.between(0, 60), () => this.#step());
   }
@@ -115,8 +116,11 @@ export class SimulatedClient implements Receiver {
 
   #step(): void {
     const { random, climate } = this.#world;
-    if (this.#isDead) return;
     this.#world.after(random.between(1, 60), () => this.#step());
+    if (this.#isDead) {
+      if (!this.isTame && random.chance(2)) this.#beBorn();
+      return;
+    }
     if (this.isTame || this.#isSilent) return;
     if (!this.connection.isUp) {
       if (random.chance(15)) this.#world.restore(this.connection);
@@ -136,6 +140,24 @@ export class SimulatedClient implements Receiver {
     else if (dice < 84) this.#world.congest(this.connection, random.between(5, 250));
   }
 
+  /** Somebody has started the application again. It knows nothing of its former life. */
+  #beBorn(): void {
+    this.#isDead = false;
+    this.#isRegistered = false;
+    this.#connecting = false;
+    this.#isSilent = false;
+    this.#heartbeatInbox = "";
+    // What was to be acked later is not.
+    for (const held of this.#byInbox.values()) held.ackInbox = "";
+    this.#held.length = 0;
+    this.#byInbox.clear();
+    this.#waiting.clear();
+    this.#wasHeard.length = 0;
+    this.#world.note(`${this.connection.name} is started again`);
+    this.#world.replaceConnection(this.connection);
+    this.deeds.born++;
+  }
+
   #trouble(): void {
     const { random } = this.#world;
     switch (random.below(12)) {
@@ -145,12 +167,14 @@ export class SimulatedClient implements Receiver {
       case 1:
         // A frozen process: it reads nothing and answers nothing until the server gives it up.
         this.#isSilent = true;
+        this.deeds.frozen++;
         this.#world.note(`${this.connection.name} freezes`);
         this.#world.after(random.between(200, 4000), () => this.#isSilent = false);
         return;
       case 2:
         if (!random.chance(25)) return;
         this.#isDead = true;
+        this.deeds.died++;
         this.#world.note(`${this.connection.name} dies`);
         if (random.chance(50)) this.#world.cut(this.connection);
         return;

@@ -62,6 +62,8 @@ export interface ModelView {
   readonly wallNs: bigint;
   /** The inbox is congested now, or was less than `ms` ago. */
   congestedWithin(inbox: string, ms: number): boolean;
+  /** Older messages of the channel are being fetched from the disk, or were until just now. */
+  isReading(channel: string): boolean;
 }
 
 /** Timers have a resolution of 10 ms, and a batch is up to 3 ms older than the clock. */
@@ -281,7 +283,20 @@ export class Model implements StoreObserver {
   #ack: { subscription: ModelSubscription; sequence: number } | undefined;
   #ending: ModelSubscription[] = [];
   #endKind: "unsubscribe" | "close" | "client" = "client";
-  counters = {
+  readonly counters = {
+    registered: 0,
+    refused: 0,
+    probed: 0,
+    held: 0,
+    pinged: 0,
+    pingRefused: 0,
+    hurried: 0,
+    missed: 0,
+    replacedDurable: 0,
+    deletedChannels: 0,
+    skipped: 0,
+    skippedOld: 0,
+    dropped: 0,
     published: 0,
     delivered: 0,
     redelivered: 0,
@@ -315,6 +330,7 @@ export class Model implements StoreObserver {
   }
 
   #refuse(kind: RequestKind, reply: string | undefined, error: string): void {
+    this.counters.refused++;
     this.#expect(reply, { kind, error });
   }
 
@@ -365,10 +381,12 @@ export class Model implements StoreObserver {
         deleted: false,
       };
       this.#probes.set(request.clientId, probe);
+      this.counters.probed++;
       this.#unsentProbes.push(probe);
       return;
     }
     this.#mayAddClient = request.clientId;
+    this.counters.registered++;
     this.#expect(reply, { kind: "connect", error: "", request });
   }
 
@@ -437,6 +455,7 @@ export class Model implements StoreObserver {
     client.outSerial = 0;
     client.outBefore = 0;
     client.failures++;
+    this.counters.missed++;
     client.dueMs = atMs + this.#options.heartbeatIntervalMs;
     for (const subscription of client.subscriptions) {
       // 8.5: one that began after the failure is not flagged; close to it nobody can tell from outside.
@@ -495,6 +514,7 @@ export class Model implements StoreObserver {
     for (const [id, probe] of this.#probes) {
       if (probe.serial !== serial) continue;
       this.#probes.delete(id);
+      this.counters.held++;
       if (probe.reply !== "") this.#refuse("connect", probe.reply, TEXT.duplicate);
       return;
     }
@@ -534,10 +554,15 @@ export class Model implements StoreObserver {
 
   ping(connectionId: string, reply: string | undefined): void {
     const client = connectionId === "" ? undefined : this.#byConnection.get(connectionId);
-    if (client === undefined) return this.#refuse("ping", reply, TEXT.replaced);
+    if (client === undefined) {
+      this.counters.pingRefused++;
+      return this.#refuse("ping", reply, TEXT.replaced);
+    }
+    this.counters.pinged++;
     this.#expect(reply, { kind: "ping", error: "" });
     // 8.6
     if (client.failures > 0 || this.#mayHaveRunOut(client)) {
+      this.counters.hurried++;
       client.hurriedTurn = this.turn;
       client.hurriedUntilMs = this.#now + LATE_MS;
     }
@@ -594,6 +619,7 @@ export class Model implements StoreObserver {
       this.#now - channel.activeMs >= limitMs - SLACK_MS,
       () => `22.4: channel ${name} was deleted after ${this.#now - channel.activeMs} ms`,
     );
+    this.counters.deletedChannels++;
     this.#channels.delete(name);
   }
 
@@ -681,6 +707,7 @@ export class Model implements StoreObserver {
     }
     if (durable.online) {
       if (!this.#options.replaceDurable) return refuse(TEXT.durable);
+      this.counters.replacedDurable++;
       this.#ending.push(durable);
       this.#endKind = "close";
     }
@@ -951,6 +978,7 @@ export class Model implements StoreObserver {
       !subscription.channel.exists(sequence),
       () => `16.5: message ${sequence} of ${name} was acked for ${id} by nobody`,
     );
+    this.counters.dropped++;
     subscription.pending.delete(sequence);
   }
 
@@ -1012,6 +1040,11 @@ export class Model implements StoreObserver {
     this.#must(!subscription.pending.has(sequence), () => `15.1: ${where()} is pending already`);
     if (group !== undefined) this.#checkPick(subscription, group, sequence);
     else this.#must(!this.#view.congestedWithin(subscription.life!.inbox, 0), () => `${where()}, which is congested`);
+    if (next > holder.lastSent + 1) {
+      this.counters.skipped++;
+      const { maxMessages, maxBytes } = this.#options.limits;
+      if (maxMessages === 0 && maxBytes === 0) this.counters.skippedOld++;
+    }
     holder.lastSent = sequence;
     subscription.lastSent = Math.max(subscription.lastSent, sequence);
     subscription.pending.set(sequence, { expiryMs: this.#now + subscription.ackWaitMs, dealtAtMs: -1 });
@@ -1182,7 +1215,8 @@ export class Model implements StoreObserver {
     const due = this.#acksDue.get(expected.connection!)!;
     this.#must(due[0] === guid, () => `11.7: PubAck for ${guid}, but ${due[0]} comes first`);
     due.shift();
-    if (this.#channels.get(channel.name) !== channel) return;
+    // A publish does not wait until a subscription behind it has read older messages.
+    if (this.#channels.get(channel.name) !== channel || this.#view.isReading(channel.name)) return;
     for (const subscription of channel.online) {
       const life = subscription.life!;
       if (!life.answered || life.answeredTurn >= this.turn) continue;
@@ -1221,7 +1255,7 @@ export class Model implements StoreObserver {
         if (subscription.group === undefined) this.#mustMove(channel, subscription, [subscription]);
         const life = subscription.life!;
         if (!life.answered || subscription.failedSinceMs !== Infinity || subscription.maybeFailed) continue;
-        if (this.#isFailing(subscription)) continue;
+        if (this.#isFailing(subscription) || this.#view.isReading(channel.name)) continue;
         if (this.#view.congestedWithin(life.inbox, 150)) continue;
         let allowedMs = LATE_MS;
         if (subscription.group !== undefined) {
@@ -1249,7 +1283,7 @@ export class Model implements StoreObserver {
   ): void {
     const { waiting, lastSent } = holder;
     const next = Math.max(lastSent + 1, channel.first);
-    const canMove = next <= channel.safe && channel.exists(next) &&
+    const canMove = !this.#view.isReading(channel.name) && next <= channel.safe && channel.exists(next) &&
       members.every((member) => member.life!.answered && this.#openResumes(member).length === 0) &&
       members.some((member) =>
         member.pending.size < member.maxInFlight && !this.#view.congestedWithin(member.life!.inbox, WAITING_MAX_MS)

@@ -6,6 +6,8 @@ import {
   APPEND_FAILED,
   type ChannelStore,
   type ClientRecord,
+  LOOKUP_FOUND,
+  LOOKUP_LATER,
   type LookupResult,
   type MessageStore,
   type MessageView,
@@ -40,12 +42,34 @@ export interface StoreFate {
   refusesAppend(): boolean;
   /** A flush that ends later calls `end` when it does; undefined: it is done at once. */
   flush(end: () => void): Promise<void> | undefined;
-  /** A planted defect: a refused message takes a sequence all the same. */
-  readonly consumesRefused: boolean;
+  /** True: a message that is not in memory is read now, and `read` is called when it was. */
+  reads(channel: string, read: () => void): boolean;
+  /** Time of the simulation. */
+  readonly nowMs: number;
+  readonly defects: StoreDefects;
 }
+
+/** Defects of the store, planted on purpose. */
+export interface StoreDefects {
+  /** A refused message takes a sequence all the same. */
+  readonly consumesRefused?: boolean;
+  /** Messages stay when they are too old. */
+  readonly keepsOld?: boolean;
+  /** That a message was read is told to nobody. */
+  readonly readsSilently?: boolean;
+}
+
+/** The newest messages are always in memory, as in a store that has just written them. */
+const HOT_COUNT = 3;
+/** One read brings this many messages, which then stay in memory for a while. */
+const READ_AHEAD_COUNT = 8;
+const READ_STAYS_MS = 300;
 
 class ObservedMessages implements MessageStore {
   #skipped = 0;
+  /** Until when messages that were read stay in memory. */
+  readonly #inMemoryUntilMs = new Map<number, number>();
+  readonly #reading = new Set<number>();
   lastError = "";
 
   constructor(
@@ -97,15 +121,32 @@ class ObservedMessages implements MessageStore {
     this.observer.append(this.channel, sequence, source.slice(dataStart, dataEnd), reply, stamp, accepted);
     if (!accepted) {
       this.lastError = REFUSED_TEXT;
-      if (this.fate.consumesRefused) this.#skipped++;
+      if (this.fate.defects.consumesRefused === true) this.#skipped++;
       return APPEND_FAILED;
     }
     return this.inner.append(sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd);
   }
 
   lookup(sequence: number, into: MessageView): LookupResult {
-    return this.inner.lookup(sequence, into);
+    const found = this.inner.lookup(sequence, into);
+    return found === LOOKUP_FOUND && this.#isElsewhere(sequence) ? LOOKUP_LATER : found;
   }
+
+  /** On its way from the disk, or to be fetched from there. */
+  #isElsewhere(sequence: number): boolean {
+    const { fate } = this;
+    if (this.#reading.has(sequence)) return true;
+    if (sequence > this.inner.lastSequence - HOT_COUNT) return false;
+    if ((this.#inMemoryUntilMs.get(sequence) ?? -1) >= fate.nowMs) return false;
+    const isRead = fate.reads(this.channel, () => {
+      this.#reading.delete(sequence);
+      for (let i = 0; i < READ_AHEAD_COUNT; i++) this.#inMemoryUntilMs.set(sequence + i, fate.nowMs + READ_STAYS_MS);
+      if (fate.defects.readsSilently !== true) this.inner.onReadable?.();
+    });
+    if (isRead) this.#reading.add(sequence);
+    return isRead;
+  }
+
   sequenceAtOrAfter(stampHigh: number, stampLow: number): number {
     return this.inner.sequenceAtOrAfter(stampHigh, stampLow);
   }
@@ -113,7 +154,7 @@ class ObservedMessages implements MessageStore {
     return this.inner.stampOf(sequence, into);
   }
   expire(stampHigh: number, stampLow: number): number {
-    return this.inner.expire(stampHigh, stampLow);
+    return this.fate.defects.keepsOld === true ? 0 : this.inner.expire(stampHigh, stampLow);
   }
   empty(): void {
     this.inner.empty();

@@ -2,8 +2,9 @@
  * Defects planted on purpose, one per rule family: the simulation must find each of them, or it is worth nothing. A plant
  * replaces a method of a part of the core for the time of a run.
  */
-import { TurnGroup } from "../../src/streaming/context.ts";
-import { CoreContext } from "../../src/streaming/context.ts";
+import { TimerWheel } from "../../src/base/timer_wheel.ts";
+import { Channel, ChannelTable } from "../../src/streaming/channel.ts";
+import { CoreContext, type TurnGroup } from "../../src/streaming/context.ts";
 import { StreamingCore } from "../../src/streaming/core.ts";
 import { Delivery } from "../../src/streaming/delivery.ts";
 import { PendingTable } from "../../src/streaming/pending.ts";
@@ -12,6 +13,7 @@ import { Sessions } from "../../src/streaming/sessions.ts";
 import { Subscribing } from "../../src/streaming/subscribing.ts";
 import { StanSubscription } from "../../src/streaming/subscription.ts";
 import { ClientRegistry } from "../../src/streaming/client.ts";
+import { CoreDriver } from "../helpers/core_driver.ts";
 import type { Defects } from "./world.ts";
 
 /** A defect and what reports it. */
@@ -243,7 +245,7 @@ export const PLANTS: readonly Plant[] = [
         (original) =>
           function (this: Subscribing, subscription: StanSubscription, client: unknown) {
             original.call(this, subscription, client);
-            subscription.initialized = true;
+            this.start(subscription, subscription.incarnation);
           },
       ),
   },
@@ -300,5 +302,123 @@ export const PLANTS: readonly Plant[] = [
           if (++calls % 5 !== 0) original.call(this, subscription, kind);
         };
       }),
+  },
+  { name: "8.2: heartbeats come later than the interval says", defects: { core: { heartbeatIntervalMs: 800 } } },
+  { name: "8.4: a heartbeat is given up too early", defects: { core: { heartbeatTimeoutMs: 150 } } },
+  {
+    name: "8.6: a ping of a client that misses heartbeats brings no heartbeat forward",
+    plant: () => {
+      let isPing = false;
+      const pingBack = replace(Sessions.prototype, "ping", (original) =>
+        function (this: Sessions, ...args: unknown[]) {
+          isPing = true;
+          original.apply(this, args);
+          isPing = false;
+        });
+      const armBack = replace(
+        TimerWheel.prototype,
+        "arm",
+        (original) =>
+          function (this: TimerWheel, ...args: unknown[]) {
+            if (!isPing) original.apply(this, args);
+          },
+      );
+      return () => {
+        armBack();
+        pingBack();
+      };
+    },
+  },
+  {
+    name: "10.3: letter case tells two channels apart",
+    plant: () => replace(ChannelTable.prototype, "otherSpelling", () => () => undefined),
+  },
+  {
+    name: "10.8: stamps follow a clock that is set back",
+    plant: () =>
+      replace(
+        StreamingCore.prototype,
+        "setTime",
+        (original) =>
+          function (this: StreamingCore, ms: number, high: number, low: number) {
+            for (const channel of this.channels.all) channel.stampHigh = 0;
+            original.call(this, ms, high, low);
+          },
+      ),
+  },
+  {
+    name: "15.2: nobody is told that a message was read from the disk",
+    defects: { readsSilently: true },
+  },
+  {
+    name: "18.8: the last member that closes takes the durable group with it",
+    plant: () =>
+      replace(
+        QueueGroup.prototype,
+        "removeMember",
+        (original) =>
+          function (this: QueueGroup, member: StanSubscription) {
+            this.isDurable = false;
+            return original.call(this, member);
+          },
+      ),
+  },
+  {
+    name: "19.2: an active durable is replaced without being asked to",
+    defects: { core: { replaceDurable: true } },
+  },
+  {
+    name: "19.2: an active durable is not replaced although asked to",
+    defects: { core: { replaceDurable: false } },
+  },
+  {
+    name: "20.4: a durable is gone when its client closes",
+    plant: () =>
+      replace(
+        Subscribing.prototype,
+        "end",
+        (original) =>
+          function (this: Subscribing, subscription: StanSubscription, kind: unknown) {
+            original.call(this, subscription, kind === "client" ? "unsubscribe" : kind);
+          },
+      ),
+  },
+  { name: "21.1: one subscription more than allowed", defects: { extraSubscriptions: 1 } },
+  { name: "21.1: messages outlive their age", defects: { keepsOld: true } },
+  {
+    name: "22.2: a channel is deleted under its subscriptions",
+    plant: () => {
+      const original = Object.getOwnPropertyDescriptor(Channel.prototype, "hasActiveSubscription")!;
+      Object.defineProperty(Channel.prototype, "hasActiveSubscription", { ...original, get: () => false });
+      return () => Object.defineProperty(Channel.prototype, "hasActiveSubscription", original);
+    },
+  },
+  {
+    name: "22.4: an inactive channel stays",
+    plant: () => replace(StreamingCore.prototype, "checkInactivity", () => () => {}),
+  },
+  {
+    name: "26.3: a request overtakes the acks before it",
+    plant: () => {
+      const late: (() => void)[] = [];
+      const ackBack = replace(
+        CoreDriver.prototype,
+        "ack",
+        (original) =>
+          function (this: CoreDriver, ...args: unknown[]) {
+            late.push(() => original.apply(this, args));
+            return true;
+          },
+      );
+      const turnBack = replace(CoreDriver.prototype, "turn", (original) =>
+        function (this: CoreDriver) {
+          for (const ack of late.splice(0)) ack();
+          original.call(this);
+        });
+      return () => {
+        turnBack();
+        ackBack();
+      };
+    },
   },
 ];

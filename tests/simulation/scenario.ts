@@ -16,11 +16,14 @@ export interface Outcome {
   readonly error: unknown;
   readonly trace: readonly string[];
   readonly world: World;
+  /** How often each thing happened that a simulation must have seen. */
+  readonly deeds: Readonly<Record<string, number>>;
 }
 
 function climateOf(random: Random): Climate {
   return {
-    clientCount: random.between(2, 6),
+    clientCount: random.pick([2, 3, 4, 5, 6, 12]),
+    clientIdCount: random.pick([2, 4, 4, 12]),
     heartbeatFailCount: random.between(1, 2),
     replaceDurable: random.chance(30),
     maxChannels: random.pick([0, 0, 3]),
@@ -34,6 +37,8 @@ function climateOf(random: Random): Climate {
     slowFlushPercent: random.pick([0, 0, 30, 80]),
     slowFlushMs: random.pick([5, 60, 250]),
     refusedAppendPercent: random.pick([0, 0, 3]),
+    slowReadPercent: random.pick([0, 0, 20, 70]),
+    slowReadMs: random.pick([1, 10, 40]),
     delayMs: random.pick([0, 2, 20]),
     batchMs: random.pick([0, 1, 3]),
     troublePercent: random.pick([0, 5, 15]),
@@ -56,7 +61,11 @@ export function simulate(seed: number, options: { traced?: boolean; defects?: De
   } catch (caught) {
     error = caught;
   }
-  return { seed, hash: world.hash, error, trace: world.trace, world };
+  const deeds: Record<string, number> = { ...world.counters, ...world.model.counters, died: 0, born: 0, frozen: 0 };
+  for (const client of clients) {
+    for (const [what, count] of Object.entries(client.deeds)) deeds[what] = (deeds[what] ?? 0) + count;
+  }
+  return { seed, hash: world.hash, error, trace: world.trace, world, deeds };
 }
 
 function isAtRest(world: World, mustBe: boolean): boolean {

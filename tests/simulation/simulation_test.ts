@@ -1,6 +1,7 @@
 /**
  * The streaming core through whole simulated lives (style.md 7). One seed is one run of several clients, some of them
- * rude, over a network with delays, cuts and slow readers and a store with late flushes; the model checks every step.
+ * rude, over a network with delays, cuts and slow readers and a store with late flushes and slow reads; the model checks
+ * every step. `deno task simulate` runs many more seeds.
  *
  *   SIMULATION_SEEDS=20000   how many seeds
  *   SIMULATION_FROM=1        the first one
@@ -11,19 +12,24 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { PLANTS } from "./plants.ts";
 import { report, simulate } from "./scenario.ts";
+import { Violation } from "./model.ts";
 
 const SEEDS_DEFAULT = 300;
 const PORTION = 20;
 /** Seeds within which every planted defect must be found. */
 const PLANT_SEEDS = 40;
 
-/** Every line of the trace of these seeds is the same on every runtime. Renew them when behaviour changes on purpose. */
+/**
+ * Every line of the trace of these seeds is the same on every runtime. Renew them when behaviour changes on purpose.
+ * 38602 has found a defect: a heartbeat repeated in the very turn in which it ran out, its answer ignored.
+ */
 const HASHES: Readonly<Record<number, string>> = {
-  1: "dc7c1d73",
-  2: "acd20c44",
-  7: "1ab832f6",
-  23: "17db4e2b",
-  105: "560a6538",
+  1: "88ca6ffb",
+  2: "d1427bb9",
+  7: "f4cd197c",
+  23: "dad4ef7a",
+  105: "8b3ceda2",
+  38602: "1524853a",
 };
 
 function numberOf(name: string, otherwise: number): number {
@@ -42,7 +48,8 @@ if (only > 0) {
 } else {
   const from = numberOf("SIMULATION_FROM", 1);
   const end = from + numberOf("SIMULATION_SEEDS", SEEDS_DEFAULT);
-  const sums = { delivered: 0, redelivered: 0, resumed: 0, dealt: 0, replaced: 0, failed: 0, finished: 0 };
+  /** In how many lives each thing happened. */
+  const lives = new Map<string, number>();
 
   // In portions: a runtime may put an end to a test that takes more than a few seconds.
   for (let first = from; first < end; first += PORTION) {
@@ -51,15 +58,20 @@ if (only > 0) {
       for (let seed = first; seed <= last; seed++) {
         const outcome = simulate(seed);
         if (outcome.error !== undefined) throw new Error(report(outcome), { cause: outcome.error });
-        const { counters } = outcome.world.model;
-        for (const key of Object.keys(sums) as (keyof typeof sums)[]) sums[key] += counters[key];
+        for (const [what, count] of Object.entries(outcome.deeds)) {
+          lives.set(what, (lives.get(what) ?? 0) + (count > 0 ? 1 : 0));
+        }
       }
     });
   }
 
   test("30: a simulation in which nothing happens proves nothing", () => {
-    const least = Math.floor((end - from) / 5);
-    if (least >= 20) { for (const [key, sum] of Object.entries(sums)) assert.ok(sum > least, `${key}: ${sum}`); }
+    // Every kind of trouble, every kind of client and every rule family: in one of fifty lives at least.
+    const least = Math.floor((end - from) / 50);
+    if (least < 5) return;
+    const rare = [...lives].filter(([, count]) => count < least);
+    assert.deepEqual(rare, [], "happened too seldom");
+    assert.ok(lives.size > 30, "nobody counted");
   });
 
   for (const [seed, hash] of Object.entries(HASHES)) {
@@ -74,7 +86,11 @@ if (only > 0) {
       const pull = plant?.();
       try {
         for (let seed = 1; seed <= PLANT_SEEDS; seed++) {
-          if (simulate(seed, defects === undefined ? {} : { defects }).error !== undefined) return;
+          const { error } = simulate(seed, defects === undefined ? {} : { defects });
+          if (error === undefined) continue;
+          // Anything else would show that the plant is broken, not that the model sees.
+          assert.ok(error instanceof Violation, String(error));
+          return;
         }
       } finally {
         pull?.();

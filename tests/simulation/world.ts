@@ -8,17 +8,19 @@ import type { ChannelLimits, StoreLimits } from "../../src/store/types.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { StreamingCore } from "../../src/streaming/core.ts";
 import { SendList } from "../../src/streaming/send_list.ts";
-import type { Address, Journal } from "../../src/streaming/world.ts";
+import type { Address, CoreOptions, Journal } from "../../src/streaming/world.ts";
 import { decodeMsgProto, MsgProtoView } from "../../src/wire/stan_hot.ts";
 import { stanSubjects } from "../../src/wire/stan_subjects.ts";
 import { CoreDriver, FlushTicket, type RequestKind } from "../helpers/core_driver.ts";
 import { Model, Violation } from "./model.ts";
-import { ObservedStore } from "./observed_store.ts";
+import { ObservedStore, type StoreDefects } from "./observed_store.ts";
 import { Random } from "./random.ts";
 
 /** What differs from seed to seed besides the events. */
 export interface Climate {
   readonly clientCount: number;
+  /** Fewer than clients: some of them want the same one. */
+  readonly clientIdCount: number;
   readonly heartbeatFailCount: number;
   readonly replaceDurable: boolean;
   readonly maxChannels: number;
@@ -27,6 +29,9 @@ export interface Climate {
   readonly slowFlushPercent: number;
   readonly slowFlushMs: number;
   readonly refusedAppendPercent: number;
+  /** Percent of lookups of older messages that have to wait for the disk, and how long at most. */
+  readonly slowReadPercent: number;
+  readonly slowReadMs: number;
   readonly delayMs: number;
   readonly batchMs: number;
   /** Percent of client steps that break something. */
@@ -34,12 +39,17 @@ export interface Climate {
 }
 
 /** Defects of the surroundings, planted on purpose. */
-export interface Defects {
-  readonly consumesRefused?: boolean;
+export interface Defects extends StoreDefects {
+  /** The core is told other options than the model. */
+  readonly core?: Partial<CoreOptions>;
+  /** The store takes so many subscriptions more than the model was told. */
+  readonly extraSubscriptions?: number;
 }
 
 export const HEARTBEAT_INTERVAL_MS = 700;
 export const HEARTBEAT_TIMEOUT_MS = 300;
+/** What was read is used in the turn after. */
+const READ_SETTLES_MS = 30;
 
 interface Event {
   readonly atMs: number;
@@ -130,11 +140,19 @@ export class World {
   traced = false;
   eventCount = 0;
   healed = false;
+  /** Latest departure of what has arrived at the server. */
+  #latestSentMs = 0;
+  /** Per channel: until when nobody can expect its older messages, because a read of them was or is under way. */
+  readonly #readUntilMs = new Map<string, number>();
+  readonly counters = { cut: 0, restored: 0, congested: 0, overtaken: 0, slowFlushes: 0, slowReads: 0, clockSet: 0 };
 
   constructor(seed: number, climate: Climate, defects: Defects = {}) {
     this.random = new Random(seed);
     this.climate = climate;
-    const limits: StoreLimits = { maxChannels: climate.maxChannels, forChannel: () => climate.limits };
+    const { maxSubscriptions } = climate.limits;
+    const extra = maxSubscriptions > 0 ? defects.extraSubscriptions ?? 0 : 0;
+    const channelLimits = { ...climate.limits, maxSubscriptions: maxSubscriptions + extra };
+    const limits: StoreLimits = { maxChannels: climate.maxChannels, forChannel: () => channelLimits };
     const options = {
       heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
       heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS,
@@ -152,21 +170,26 @@ export class World {
         return world.driver.coreWallNs;
       },
       congestedWithin: (inbox, ms) => this.#congestedWithin(inbox, ms),
+      isReading: (channel) => this.nowMs <= (this.#readUntilMs.get(channel) ?? -1),
     });
     const store = new ObservedStore(new MemoryStore(limits), this.model, {
       refusesAppend: () => !this.healed && this.random.chance(climate.refusedAppendPercent),
       flush: (end) => this.#flush(end),
-      consumesRefused: defects.consumesRefused ?? false,
+      reads: (channel, read) => this.#read(channel, read),
+      get nowMs() {
+        return world.nowMs;
+      },
+      defects,
     });
     const core = new StreamingCore({
-      core: { ...options, testNegativeAckWaitMs: true, seed: seed * 7919 },
+      core: { ...options, testNegativeAckWaitMs: true, seed: seed * 7919, ...defects.core },
       world: {
         address: (subject): Address => ({ subject }),
         release: () => {},
         isCongested: (address) => this.#byInbox.get(address.subject)?.isCongested ?? false,
         isHeard: (address) => this.#byInbox.get(address.subject)?.isUp ?? false,
         uniqueName: () => this.uniqueName(),
-        wake: () => {},
+        wake: () => this.driver.begin(),
       },
       store,
       limits,
@@ -267,6 +290,7 @@ export class World {
   #flush(end: () => void): Promise<void> | undefined {
     if (!this.random.chance(this.climate.slowFlushPercent)) return undefined;
     const ticket = new FlushTicket();
+    this.counters.slowFlushes++;
     this.after(this.random.between(0, this.climate.slowFlushMs), () => {
       end();
       ticket.complete();
@@ -275,9 +299,21 @@ export class World {
     return ticket as unknown as Promise<void>;
   }
 
+  #read(channel: string, read: () => void): boolean {
+    const { slowReadPercent, slowReadMs } = this.climate;
+    if (!this.random.chance(slowReadPercent)) return false;
+    const readMs = this.random.between(1, slowReadMs);
+    this.counters.slowReads++;
+    const untilMs = this.nowMs + readMs + READ_SETTLES_MS;
+    this.#readUntilMs.set(channel, Math.max(this.#readUntilMs.get(channel) ?? 0, untilMs));
+    this.after(readMs, read);
+    return true;
+  }
+
   /** The wall clock goes back. */
   setWallBack(ms: number): void {
     this.driver.wallOffsetMs -= ms;
+    this.counters.clockSet++;
     this.note(`wall clock back by ${ms}`);
   }
 
@@ -302,6 +338,7 @@ export class World {
     if (!connection.isUp) return;
     connection.isUp = false;
     connection.epoch++;
+    this.counters.cut++;
     this.note(`${connection.name} cut off`);
     this.#endCongestion(connection);
   }
@@ -309,12 +346,22 @@ export class World {
   restore(connection: Connection): void {
     if (connection.isUp) return;
     connection.isUp = true;
+    this.counters.restored++;
     this.note(`${connection.name} connected again`);
+  }
+
+  /** The old one is gone with all that it listened to. */
+  replaceConnection(connection: Connection): void {
+    this.cut(connection);
+    for (const inbox of connection.inboxes) this.#byInbox.delete(inbox);
+    connection.inboxes.clear();
+    this.restore(connection);
   }
 
   congest(connection: Connection, ms: number): void {
     if (!connection.isUp || connection.isCongested) return;
     connection.isCongested = true;
+    this.counters.congested++;
     this.note(`${connection.name} reads slowly for ${ms}`);
     this.after(ms, () => this.#endCongestion(connection));
   }
@@ -334,9 +381,14 @@ export class World {
   #toServer(connection: Connection, arrive: () => void): void {
     if (!connection.isUp) return;
     const { epoch } = connection;
-    connection.lastToServerMs = Math.max(connection.lastToServerMs, this.nowMs + this.#delay());
+    const sentMs = this.nowMs;
+    connection.lastToServerMs = Math.max(connection.lastToServerMs, sentMs + this.#delay());
     this.#events.add(connection.lastToServerMs, () => {
-      if (connection.epoch === epoch) arrive();
+      if (connection.epoch !== epoch) return;
+      // Order is kept within a connection, so this one was overtaken on another.
+      if (sentMs < this.#latestSentMs) this.counters.overtaken++;
+      else this.#latestSentMs = sentMs;
+      arrive();
     });
   }
 

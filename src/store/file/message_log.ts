@@ -401,11 +401,12 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     const names = sliceNames(number);
     const dataPath = `${this.#directory.path}/${names.data}`;
     const indexPath = `${this.#directory.path}/${names.index}`;
-    let data: LogFile | undefined;
+    let index: LogFile | undefined;
     try {
-      // What lies there under these names has no messages that count (traps 6 and 35).
-      data = LogFile.create(pool, dataPath);
-      const index = LogFile.create(pool, indexPath);
+      // What lies there under these names has no messages that count (traps 6 and 35). An index without its data is emptied
+      // first: it must never say more than the data.
+      index = LogFile.create(pool, indexPath);
+      const data = LogFile.create(pool, dataPath);
       const slice = new Slice(number, data, index);
       this.#slices.push(slice);
       this.#leftovers = this.#leftovers.filter((path) => path !== dataPath && path !== indexPath);
@@ -413,7 +414,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       this.#markDirty(slice);
       return slice;
     } catch (error) {
-      data?.retire();
+      index?.retire();
       // A file without a version would stop a start of the reference.
       this.#leftovers.push(indexPath, dataPath);
       this.#leftovers = this.#removeFiles(this.#leftovers);

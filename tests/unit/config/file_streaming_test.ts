@@ -355,3 +355,11 @@ test("operations 2.1: the golden server file", () => {
   });
   assert.deepEqual([parsed.notes, parsed.warnings], [[], []]);
 });
+
+test("decisions 16: the space that publishes leave free is a key of the file block", () => {
+  assert.equal(
+    accepted("streaming { store: file, dir: d, file { free_space_reserve: 64MB } }").options.file.reserveBytes,
+    67_108_864,
+  );
+  assert.equal(accepted("streaming { store: file, dir: d }").options.file.reserveBytes, 0);
+});

@@ -31,14 +31,17 @@ const WITHOUT_TEST: Readonly<Record<number, string>> = {
 const tests = fileURLToPath(new URL("../../", import.meta.url));
 const FOLDERS = ["unit", "conformance", "simulation", "e2e", "interop", "fuzz"];
 
-/** What follows `stores 12.` or `, 12.` in the first argument of every `test(` of these folders. */
+/** The first argument of every test, and the section that a table of cases gives to each. */
+const NAMES = /(?:\b(?:test|it)\(|\bsection:)\s*(["`])((?:\\.|(?!\1)[^\\])*)\1/g;
+
+/** What follows `stores 12.` or `, 12.` in the names of the tests of these folders. */
 function numbers(): Set<number> {
   const found = new Set<number>();
   for (const folder of FOLDERS) {
     for (const file of readdirSync(`${tests}${folder}`, { recursive: true, encoding: "utf8" })) {
       if (!file.endsWith(".ts")) continue;
       const source = readFileSync(`${tests}${folder}/${file}`, "utf8");
-      for (const [, , name = ""] of source.matchAll(/\btest\(\s*(["`])((?:\\.|(?!\1)[^\\])*)\1/g)) {
+      for (const [, , name = ""] of source.matchAll(NAMES)) {
         if (!/\bstores\b/.test(name) && !file.includes("store")) continue;
         for (const [, number = ""] of name.matchAll(/\b12\.(\d+)\b/g)) found.add(Number(number));
       }

@@ -1,0 +1,247 @@
+/** What the FILE store once got wrong, each on a disk that shows it at once (stores.md 1.5, 6.7, 10). */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FileStore } from "../../src/store/file/file_store.ts";
+import { FILE_STORE_DEFAULTS, type FileStoreOptions } from "../../src/store/file/options.ts";
+import { type ChannelStore, type RecoveredState, StoreError, type SubscriptionRecord } from "../../src/store/types.ts";
+import { stanSubjects } from "../../src/wire/stan_subjects.ts";
+import { RecordingLog } from "../helpers/file_store.ts";
+import { SimulatedDisk } from "./disk.ts";
+import { Machine, settle } from "./machine.ts";
+import { Random } from "./random.ts";
+
+const LIMITS = { maxSubscriptions: 0, maxMessages: 0, maxBytes: 0, maxAgeMs: 0, maxInactivityMs: 0 };
+const CLIENT = { heartbeatInbox: "hb", connectionId: "x", protocol: 1, pingIntervalSecs: 5, pingMaxOut: 3 };
+
+class Bench {
+  readonly machine = new Machine();
+  readonly disk = new SimulatedDisk(this.machine, new Random(1));
+  store!: FileStore;
+
+  async open(options: Partial<FileStoreOptions> = {}): Promise<RecoveredState | undefined> {
+    this.disk.reboot();
+    this.store = new FileStore({ maxChannels: 0, forChannel: () => LIMITS }, {
+      ...FILE_STORE_DEFAULTS,
+      dir: "/data",
+      ...options,
+    }, {
+      disk: this.disk,
+      clock: this.machine.clock,
+      scheduler: this.machine.scheduler,
+      log: new RecordingLog(),
+      runProgram: () => {},
+    });
+    const recovered = await this.done(this.store.recover());
+    if (recovered === undefined) this.store.init(stanSubjects("sim"));
+    await this.done(this.store.flush());
+    return recovered;
+  }
+
+  /** Waits while time goes on. */
+  async done<Result>(work: Promise<Result> | undefined): Promise<Result | undefined> {
+    let isOver = work === undefined;
+    work?.then(() => isOver = true, () => isOver = true);
+    assert.ok(await this.machine.until(() => isOver, 10_000), "it never ends");
+    return await work;
+  }
+
+  put({ messages }: ChannelStore, count: number): void {
+    for (let i = 0; i < count; i++) {
+      assert.ok(messages.append(messages.lastSequence + 1, 1, 1, new Uint8Array(10), 0, 0, 0, 10) > 0);
+    }
+  }
+}
+
+function subscription(lastSent = 0): SubscriptionRecord {
+  return {
+    id: 0,
+    clientId: "c",
+    queueGroup: "",
+    inbox: "i",
+    ackInbox: "a",
+    maxInFlight: 9,
+    ackWaitSecs: 30,
+    durableName: "d",
+    lastSent,
+    isDurable: true,
+    isClosed: true,
+  };
+}
+
+test("stores 1.5: a flush without a message of its own waits for the one before it, and fails with it", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const channel = bench.store.createChannel("foo");
+  await bench.done(bench.store.flush());
+  bench.disk.holdsSyncs = true;
+  bench.put(channel, 1);
+  const outcomes: string[] = [];
+  for (const name of ["first", "second"]) {
+    const flush = channel.messages.flush();
+    assert.ok(flush !== undefined, `${name} has to wait`);
+    flush.then(() => outcomes.push(`${name} done`), () => outcomes.push(`${name} failed`));
+  }
+  await bench.machine.advance(0);
+  assert.deepEqual(outcomes, []);
+  bench.disk.weather.syncErrors = 100;
+  bench.disk.releaseSyncs();
+  await bench.machine.advance(10);
+  assert.deepEqual(outcomes, ["first failed", "second failed"]);
+  assert.equal(channel.messages.lastSequence, 0);
+});
+
+test("stores 10: a flush is not done before the names of an earlier flush are safe", async () => {
+  const bench = new Bench();
+  await bench.open({ sliceMaxMessages: 2 });
+  const channel = bench.store.createChannel("foo");
+  bench.put(channel, 1);
+  await bench.done(channel.messages.flush());
+  // The third begins a slice, whose name is not safe while that sync is held; the fourth has nothing to do with it.
+  bench.disk.holdsSyncs = true;
+  bench.put(channel, 2);
+  const first = channel.messages.flush();
+  let isDone = false;
+  await bench.machine.advance(0);
+  bench.put(channel, 1);
+  channel.messages.flush()?.then(() => isDone = true);
+  await bench.machine.advance(5);
+  assert.equal(isDone, false);
+  bench.disk.releaseSyncs();
+  await bench.done(first);
+  await bench.machine.advance(5);
+  assert.equal(isDone, true);
+});
+
+test("stores 1.2: without a server record registrations survive the second recovery", async () => {
+  const bench = new Bench();
+  await bench.open();
+  bench.store.createChannel("foo");
+  bench.store.addClient({ id: "me", ...CLIENT });
+  await bench.done(bench.store.close());
+  bench.disk.remove("/data/server.dat");
+  await assert.rejects(bench.open(), (error) => error instanceof StoreError && error.code === "STORE_NO_SERVER_INFO");
+  bench.store.init(stanSubjects("sim"));
+  const state = await bench.done(bench.store.recover());
+  assert.deepEqual(state?.clients.map(({ id }) => id), ["me"]);
+});
+
+test("stores 5.13: a flush that ends after its channel was deleted leaves the files of its successor alone", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const old = bench.store.createChannel("foo");
+  bench.put(old, 3);
+  bench.disk.holdsSyncs = true;
+  bench.disk.weather.syncErrors = 100;
+  const late = old.messages.flush();
+  late?.catch(() => undefined);
+  bench.store.deleteChannel("foo");
+  const successor = bench.store.createChannel("foo");
+  bench.put(successor, 2);
+  await bench.machine.advance(0);
+  bench.disk.releaseSyncs();
+  await bench.machine.advance(5);
+  bench.disk.weather.syncErrors = 0;
+  await bench.done(successor.messages.flush());
+  await bench.done(bench.store.flush());
+  assert.equal(bench.disk.misuses.length, 0);
+  bench.disk.cutPower();
+  const state = await bench.open();
+  assert.deepEqual(state?.channels.map(({ store: { messages } }) => messages.lastSequence), [2]);
+});
+
+test("stores 6.7: a position behind the last message is put back for good, not for one run", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const channel = bench.store.createChannel("foo");
+  bench.put(channel, 3);
+  const id = channel.subscriptions.create(subscription());
+  for (const sequence of [2, 9]) channel.subscriptions.addPending(id, sequence);
+  await bench.done(bench.store.close());
+  const found = (state: RecoveredState | undefined) =>
+    state?.channels[0]?.subscriptions.map(({ record, pending }) => [record.lastSent, pending]);
+  const first = await bench.open();
+  assert.deepEqual(found(first), [[3, [2]]]);
+  bench.put(first!.channels[0]!.store, 20);
+  await bench.done(bench.store.close());
+  // Messages 4 to 9 are others than those the subscription once got.
+  assert.deepEqual(found(await bench.open()), [[3, [2]]]);
+});
+
+test("stores 4.6: an update that tells less does not lower the position in the file", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const channel = bench.store.createChannel("foo");
+  bench.put(channel, 9);
+  const id = channel.subscriptions.create(subscription());
+  channel.subscriptions.addPending(id, 7);
+  channel.subscriptions.update({ ...subscription(2), id });
+  await bench.done(bench.store.close());
+  const [one] = (await bench.open())!.channels[0]!.subscriptions;
+  assert.equal(one?.record.lastSent, 7);
+});
+
+test("stores 5.10: what is flushed after a compaction is not safe before the new file has its name", async () => {
+  const bench = new Bench();
+  await bench.open({ compactMinBytes: 0, compactFragmentation: 1, compactIntervalMs: 1 });
+  const channel = bench.store.createChannel("foo");
+  const { subscriptions } = channel;
+  const ids = [1, 2, 3].map(() => subscriptions.create(subscription()));
+  await bench.done(subscriptions.flush());
+  await bench.done(bench.store.flush());
+  let isReplaced = false;
+  bench.disk.renamed = () => isReplaced = true;
+  subscriptions.delete(ids[0]!);
+  assert.ok(await bench.machine.until(() => isReplaced, 1000), "it was worth a compaction");
+  bench.disk.holdsSyncs = true;
+  const late = subscriptions.create(subscription());
+  let isDone = false;
+  const flush = subscriptions.flush();
+  assert.ok(flush !== undefined);
+  flush.then(() => isDone = true);
+  await settle();
+  assert.equal(isDone, false);
+  bench.disk.releaseSyncs();
+  await bench.done(flush);
+  bench.disk.cutPower();
+  const state = await bench.open();
+  assert.deepEqual(state?.channels[0]?.subscriptions.map(({ record }) => record.id), [ids[1], ids[2], late]);
+});
+
+test("stores 4.2: a failed sync that lost the first bytes of a file does not cost the file", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const bench = new Bench();
+    await bench.open();
+    const channel = bench.store.createChannel("foo");
+    const id = channel.subscriptions.create(subscription());
+    bench.disk.weather.syncErrors = 60;
+    for (let tries = 0; tries < seed; tries++) {
+      await bench.done(channel.subscriptions.flush()).catch(() => undefined);
+    }
+    bench.disk.weather.syncErrors = 0;
+    await bench.machine.advance(3000);
+    await bench.done(channel.subscriptions.flush());
+    await bench.done(bench.store.flush());
+    bench.disk.cutPower();
+    const state = await bench.open();
+    assert.deepEqual(state?.channels[0]?.subscriptions.map(({ record }) => record.id), [id]);
+  }
+});
+
+test("stores 6.3: a record with a wrong checksum counts for nothing, in memory as in the file", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const channel = bench.store.createChannel("foo");
+  channel.subscriptions.create(subscription());
+  bench.store.addClient({ id: "me", ...CLIENT });
+  await bench.done(bench.store.close());
+  for (const path of ["/data/foo/subs.dat", "/data/clients.dat"]) {
+    const file = bench.disk.open(path, "update");
+    file.write(new Uint8Array([1, 2, 3, 4]), 0, 4, 8);
+    file.close();
+  }
+  for (const start of ["first", "second"]) {
+    const state = await bench.open();
+    assert.deepEqual([state?.clients.length, state?.channels[0]?.subscriptions.length], [0, 0], start);
+    await bench.done(bench.store.close());
+  }
+});
