@@ -89,6 +89,20 @@ interface QueuedMessage {
   readonly replyLength: number;
 }
 
+/** An interest of the program itself, and what ends it: one object for both, for there is one per ack inbox. */
+class OwnSubscription extends Subscription implements BusSubscription {
+  readonly #router: Router;
+
+  constructor(router: Router, receiver: BusReceiver, subject: string) {
+    super(null, receiver, subject, "", EMPTY, "");
+    this.#router = router;
+  }
+
+  unsubscribe(): void {
+    this.#router.remove(this);
+  }
+}
+
 export class Router implements Bus {
   readonly sublist = new Sublist();
   readonly subjects: SubjectTable;
@@ -244,21 +258,22 @@ export class Router implements Bus {
   // The bus ------------------------------------------------------------------------------------------------------------
 
   subscribe(subject: string, receiver: BusReceiver): BusSubscription {
-    const subscription = new Subscription(null, receiver, subject, "", EMPTY, "");
+    const subscription = new OwnSubscription(this, receiver, subject);
     this.add(subscription);
-    return { unsubscribe: () => this.remove(subscription) };
+    return subscription;
   }
 
   watch(subject: string, receiver: BusReceiver): BusSubscription {
-    const subscription = new Subscription(null, receiver, subject, "", EMPTY, "");
+    const subscription = new OwnSubscription(this, receiver, subject);
     subscription.passive = true;
     this.add(subscription);
-    return { unsubscribe: () => this.remove(subscription) };
+    return subscription;
   }
 
   destination(subject: string): Destination {
     const bytes = bytesOf(subject);
-    const entry = this.entryOf(bytes, 0, bytes.length);
+    let entry = this.subjects.intern(bytes, 0, bytes.length, subject);
+    if (entry.generation !== this.generation) entry = this.refresh(entry);
     entry.pins++;
     return entry;
   }

@@ -43,10 +43,10 @@ export class SubjectEntry implements Destination {
   pins = 0;
   dropped = false;
 
-  constructor(hash: number, bytes: Uint8Array, next: SubjectEntry | null) {
+  constructor(hash: number, bytes: Uint8Array, next: SubjectEntry | null, subject = byteString(bytes)) {
     this.hash = hash;
     this.bytes = bytes;
-    this.subject = byteString(bytes);
+    this.subject = subject;
     this.next = next;
   }
 }
@@ -74,8 +74,8 @@ export class SubjectTable {
     return this.#count;
   }
 
-  /** The entry of `bytes[start, end)`, made if there is none. */
-  intern(bytes: Uint8Array, start: number, end: number): SubjectEntry {
+  /** The entry of `bytes[start, end)`, made if there is none. `subject` is the same as a string, where somebody has it. */
+  intern(bytes: Uint8Array, start: number, end: number, subject?: string): SubjectEntry {
     const hash = hashRange(bytes, start, end, this.#seed);
     const found = this.#find(hash, bytes, start, end);
     if (found !== null) {
@@ -85,7 +85,7 @@ export class SubjectTable {
     if (this.#count >= this.#countMax || this.#bytes >= this.#bytesMax) this.#sweep();
     if (this.#count > this.#mask && this.#mask < SUBJECT_COUNT_MAX) this.#grow();
     const bucket = slotOf(hash, this.#mask);
-    const entry = new SubjectEntry(hash, bytes.slice(start, end), this.#buckets[bucket]!);
+    const entry = new SubjectEntry(hash, bytes.slice(start, end), this.#buckets[bucket]!, subject);
     this.#buckets[bucket] = entry;
     this.#count++;
     this.#bytes += end - start;

@@ -5,6 +5,12 @@
 import { hasWildcard } from "../base/subject.ts";
 import type { Subscription } from "./subscription.ts";
 
+/** What a match has found so far. Most subjects lead to no group, and inboxes are matched all the time. */
+interface Collection {
+  readonly plain: Subscription[];
+  groups: Map<string, Subscription[]> | undefined;
+}
+
 /**
  * Subscriptions that stand at one place. Most places hold exactly one (an inbox), which costs no collection. Sets keep the
  * order of arrival, and a connection that leaves with 100,000 subscriptions on one subject stays linear.
@@ -52,10 +58,12 @@ class Leaf {
   }
 
   /** Adds what stands here to a result. */
-  collect(plain: Subscription[], groups: Map<string, Subscription[]>): void {
+  collect(into: Collection): void {
+    const { plain } = into;
     if (this.#only !== undefined) plain.push(this.#only);
     if (this.#plain !== undefined) { for (const subscription of this.#plain) plain.push(subscription); }
     if (this.#queues === undefined) return;
+    const groups = into.groups ??= new Map();
     for (const [name, members] of this.#queues) {
       const known = groups.get(name);
       if (known === undefined) groups.set(name, [...members]);
@@ -80,9 +88,11 @@ class Level {
 
 /** What a literal subject leads to. Queue groups of one name on several patterns are one group (trap 20). */
 export interface MatchResult {
-  readonly plain: Subscription[];
-  readonly groups: Subscription[][];
+  readonly plain: readonly Subscription[];
+  readonly groups: readonly (readonly Subscription[])[];
 }
+
+const NO_GROUPS: readonly (readonly Subscription[])[] = [];
 
 export class Sublist {
   readonly #literals = new Map<string, Leaf>();
@@ -167,28 +177,21 @@ export class Sublist {
 
   /** Everything interested in the published `subject`, whose tokens are all literal here (3.5). */
   match(subject: string): MatchResult {
-    const plain: Subscription[] = [];
-    const groups = new Map<string, Subscription[]>();
+    const into: Collection = { plain: [], groups: undefined };
     const leaf = this.#literals.get(subject);
-    if (leaf !== undefined) leaf.collect(plain, groups);
-    if (this.#wildcardCount > 0) matchBelow(this.#root, subject.split("."), 0, plain, groups);
-    return { plain, groups: [...groups.values()] };
+    if (leaf !== undefined) leaf.collect(into);
+    if (this.#wildcardCount > 0) matchBelow(this.#root, subject.split("."), 0, into);
+    return { plain: into.plain, groups: into.groups === undefined ? NO_GROUPS : [...into.groups.values()] };
   }
 }
 
-function matchBelow(
-  level: Level,
-  tokens: readonly string[],
-  index: number,
-  plain: Subscription[],
-  groups: Map<string, Subscription[]>,
-): void {
+function matchBelow(level: Level, tokens: readonly string[], index: number, into: Collection): void {
   if (index === tokens.length) {
-    if (level.leaf !== null) level.leaf.collect(plain, groups);
+    if (level.leaf !== null) level.leaf.collect(into);
     return;
   }
-  if (level.rest !== null) level.rest.collect(plain, groups);
-  if (level.star !== null) matchBelow(level.star, tokens, index + 1, plain, groups);
+  if (level.rest !== null) level.rest.collect(into);
+  if (level.star !== null) matchBelow(level.star, tokens, index + 1, into);
   const below = level.literals.get(tokens[index]!);
-  if (below !== undefined) matchBelow(below, tokens, index + 1, plain, groups);
+  if (below !== undefined) matchBelow(below, tokens, index + 1, into);
 }

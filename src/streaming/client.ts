@@ -16,8 +16,6 @@ export class Client extends TimerNode {
   failedHeartbeats = 0;
   /** Serial of the heartbeat that is out; 0 = none. */
   heartbeatOut = 0;
-  /** Serial of the one before, which a ping made the server repeat: its answer counts as well; 0 = none. */
-  heartbeatBefore = 0;
   closed = false;
   /** Monotonic milliseconds of the connect. */
   sinceMs = -Infinity;

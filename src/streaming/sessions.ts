@@ -1,5 +1,5 @@
 /** Registrations come, prove that they live, and go (streaming-protocol.md 7, 8, 9, 20.5). */
-import { TimerNode } from "../base/timer_wheel.ts";
+import { TICK_MS, TimerNode } from "../base/timer_wheel.ts";
 import { type ClientRecord, type ServerRecord, StoreError } from "../store/types.ts";
 import {
   type ConnectRequest,
@@ -232,9 +232,7 @@ export class Sessions {
   /** No heartbeat is out any more; answers that still come are ignored. */
   #endHeartbeat(client: Client): void {
     if (client.heartbeatOut !== 0) this.#requests.delete(client.heartbeatOut);
-    if (client.heartbeatBefore !== 0) this.#requests.delete(client.heartbeatBefore);
     client.heartbeatOut = 0;
-    client.heartbeatBefore = 0;
   }
 
   // Pings --------------------------------------------------------------------------------------------------------------
@@ -263,10 +261,13 @@ export class Sessions {
    */
   #hurryHeartbeat(client: Client): void {
     if (client.heartbeatOut === 0) return this.#armHeartbeat(client, HEARTBEAT_AFTER_PING_MS);
-    if (client.heartbeatBefore !== 0) this.#requests.delete(client.heartbeatBefore);
-    client.heartbeatBefore = client.heartbeatOut;
-    client.heartbeatOut = this.#context.nextRequestSerial();
-    this.#requests.set(client.heartbeatOut, client);
+    if (client.dueTick * TICK_MS <= this.#context.nowMs) {
+      // Its time is over in this very turn: an answer to the repetition would be ignored. The last failure is the timer's.
+      if (client.failedHeartbeats >= this.#context.options.heartbeatFailCount) return;
+      this.#heartbeatFailed(client);
+      return this.#armHeartbeat(client, HEARTBEAT_AFTER_PING_MS);
+    }
+    // Under the same serial: whichever of them is answered shows that the client lives.
     this.#context.effects.requests.push({ address: client.heartbeatAddress, serial: client.heartbeatOut });
   }
 

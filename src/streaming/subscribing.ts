@@ -38,6 +38,8 @@ export class Subscribing {
   readonly #context: CoreContext;
   readonly #delivery: Delivery;
   readonly #channels: ChannelSource;
+  /** One for all subscriptions. */
+  readonly #expire = (due: StanSubscription): void => this.#delivery.expire(due);
 
   constructor(context: CoreContext, delivery: Delivery, channels: ChannelSource) {
     this.#context = context;
@@ -177,7 +179,7 @@ export class Subscribing {
 
   /** A subscription object for a stored record; not attached to a client. */
   adopt(channel: Channel, record: SubscriptionRecord): StanSubscription {
-    return new StanSubscription(channel, record, ackWaitMsOf(record.ackWaitSecs), (due) => this.#delivery.expire(due));
+    return new StanSubscription(channel, record, ackWaitMsOf(record.ackWaitSecs), this.#expire);
   }
 
   /** 19.3: takes over the new request's inbox, limits and client; keeps position, pending and counts. */

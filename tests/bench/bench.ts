@@ -15,6 +15,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type BenchCase, CASES, QUICK_CASES, type Store, UNIT_CASES } from "./cases.ts";
+import { generatorCommand, runGenerator } from "./generator_process.ts";
 import {
   awaitPong,
   freePort,
@@ -36,7 +37,7 @@ import {
   spreadOf,
   type Units,
 } from "./report.ts";
-import { type Job, JOB_DEFAULTS, type RunResult } from "./run.ts";
+import { JOB_DEFAULTS } from "./run.ts";
 import { median } from "./statistics.ts";
 import { EXECUTABLE_BYTES_MAX, IDLE_RESIDENT_BYTES_MAX, TARGETS } from "./targets.ts";
 
@@ -51,8 +52,6 @@ const STARTUP_COUNT = 10;
 /** What `--quick` divides message counts by, and the fewest it leaves. */
 const QUICK_DIVISOR = 8;
 const QUICK_MESSAGES_MIN = 500;
-/** Time the generator gets beyond its own limit before it is ended from outside. */
-const GENERATOR_GRACE_MS = 15_000;
 const FDATASYNC_COUNT = 200;
 
 const HELP = `usage: bench.ts [options]
@@ -97,12 +96,6 @@ function findInPath(name: string): string | undefined {
   return undefined;
 }
 
-function generatorRuntime(chosen: string | undefined): string {
-  if (chosen !== undefined) return chosen;
-  if (process.versions.bun !== undefined) return process.execPath;
-  return findInPath("bun") ?? process.execPath;
-}
-
 /** The executable where it is built, else the source on the runtime that runs this program. */
 function defaultServer(): Server {
   const executable = path.join(ROOT, "dist/stanchion");
@@ -145,22 +138,6 @@ function keepAwake(): Running[] {
   );
 }
 
-async function runGenerator(settings: Settings, job: Partial<Job>, limitMs: number): Promise<RunResult> {
-  const file = path.join(HERE, "generator.ts");
-  const generator = startProcess([...settings.generator, file, JSON.stringify(job)]);
-  const timer = setTimeout(() => generator.child.kill("SIGKILL"), limitMs + GENERATOR_GRACE_MS);
-  await new Promise<void>((resolve) => {
-    generator.child.once("close", () => resolve());
-    generator.child.once("error", () => resolve());
-  });
-  clearTimeout(timer);
-  const line = generator.tail().trim().split("\n").findLast((text) => text.startsWith("{"));
-  if (line === undefined) throw new Error(`generator gave no result: ${generator.tail().slice(-300) || "no output"}`);
-  const answer = JSON.parse(line) as RunResult & { error?: string };
-  if (answer.error !== undefined) throw new Error(answer.error);
-  return answer;
-}
-
 async function runOnce(settings: Settings, benchCase: BenchCase, server: Server, round: number): Promise<Sample> {
   const identity = { caseName: benchCase.name, server: server.name, round };
   const dir = path.join(settings.dataDir, `data-${process.pid}`);
@@ -184,7 +161,7 @@ async function runOnce(settings: Settings, benchCase: BenchCase, server: Server,
       pid: running.pid,
       clusterId: settings.clusterId,
     };
-    const result = await runGenerator(settings, job, benchCase.job.limitMs ?? JOB_DEFAULTS.limitMs);
+    const result = await runGenerator(job, settings.generator);
     const value = benchCase.value;
     if (value === undefined || server.name === NULL_SERVER) return { ...identity, result };
     if ("of" in value) return { ...identity, result, value: value.of(result) };
@@ -390,7 +367,7 @@ async function main(): Promise<number> {
   mkdirSync(outDir, { recursive: true });
   mkdirSync(dataDir, { recursive: true });
   const settings: Settings = {
-    generator: runtimeCommand(generatorRuntime(values.generator)),
+    generator: generatorCommand(values.generator),
     clusterId: values["cluster-id"],
     dataDir,
     awake: values.awake,

@@ -258,5 +258,6 @@ export async function runChannels(run: Run): Promise<void> {
   pump();
   await run.race(done.promise);
   run.stop(messages);
+  await run.rest();
   session.close();
 }

@@ -92,7 +92,7 @@ export interface RunResult {
   /** Resident memory of the server at the start and the end of the measured part. */
   readonly residentBytesBefore?: number;
   readonly residentBytesAfter?: number;
-  /** Share of one core that the server used while everything stood still, see {@link Run.rest}. */
+  /** Share of one core that the server used while everything stood still, in the second half of that time, see {@link Run.rest}. */
   readonly restingCpuShare?: number;
   /** Rate of the measured part divided by that of an earlier part, where a case compares two. */
   readonly rateRatio?: number;
@@ -196,10 +196,11 @@ export class Run {
   async rest(): Promise<void> {
     const { restMs, pid } = this.job;
     if (restMs === 0 || this.#result === undefined) return;
+    // The first half belongs to what the work before has left to collect and to compile.
+    await this.#sleep(restMs / 2);
     const cpuBefore = pid === 0 ? undefined : cpuMicrosOf(pid);
     const startedAt = performance.now();
-    await new Promise<void>((resolve) => setTimeout(resolve, restMs));
-    this.progress++;
+    await this.#sleep(restMs / 2);
     const micros = (performance.now() - startedAt) * 1000;
     const resident = pid === 0 ? undefined : residentBytesOf(pid);
     const cpu = pid === 0 ? undefined : cpuMicrosOf(pid);
@@ -207,6 +208,11 @@ export class Run {
     if (cpu !== undefined && cpuBefore !== undefined) {
       this.#result = { ...this.#result, restingCpuShare: (cpu - cpuBefore) / micros };
     }
+  }
+
+  async #sleep(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => setTimeout(resolve, ms));
+    this.progress++;
   }
 
   /** Notes how the measured part compares with an earlier one. Call after {@link stop}. */

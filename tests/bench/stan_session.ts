@@ -24,6 +24,7 @@ const SID_REPLY = 1;
 const SID_ACK = 2;
 const SID_DELIVERY = 3;
 const SID_HEARTBEAT = 4;
+const HEARTBEAT = new RegExp(`^MSG \\S+ ${SID_HEARTBEAT} (\\S+) 0\r$`, "m");
 /** Longest ack wait: a redelivery in a run is a fault of the run and must not be explained away by a slow machine. */
 const ACK_WAIT_SECONDS = 120;
 /** Bytes all slots of a publisher may take. */
@@ -205,6 +206,9 @@ export class IdleClient {
       throw new Error(`connect was refused: ${JSON.stringify(text)}`);
     }
     if (text.includes("PING\r\n")) this.#send(bytesOf("PONG\r\n"));
+    // A heartbeat: an empty request at the one inbox that is asked.
+    const heartbeat = HEARTBEAT.exec(text);
+    if (heartbeat !== null) this.#send(pubFrame(heartbeat[1] as string, "", new Uint8Array(0)));
     if (this.#state === "connecting" && text.startsWith("INFO")) {
       this.#state = "greeted";
       this.#send(this.#hello);

@@ -166,6 +166,30 @@ test("8.6: also while a heartbeat is out, which may have been lost with the old 
   assert.equal(b.core.clients.byId.get("me")!.failedHeartbeats, 0);
 });
 
+test("8.6: however often pings repeat a heartbeat, the answer to the first one counts (simulation seed 41149)", () => {
+  const b = bench("silent");
+  b.pass(2600);
+  const { serial, atMs } = b.requests.at(-1)!;
+  assert.equal(atMs, 2500);
+  for (let i = 0; i < 3; i++) b.ping("conn-me");
+  assert.equal(b.requests.length, 5);
+  b.driver.answered(serial);
+  b.turn();
+  assert.equal(b.core.clients.byId.get("me")!.failedHeartbeats, 0);
+});
+
+test("8.6: a ping at the moment in which a heartbeat runs out brings one whose answer counts (simulation seed 38602)", () => {
+  const b = bench("silent");
+  b.pass(2990);
+  assert.equal(b.requests.at(-1)!.atMs, 2500);
+  b.manners.set("_INBOX.hb.me", "answers");
+  b.driver.nowMs = 3000;
+  b.ping("conn-me");
+  b.pass(20);
+  assert.equal(b.requests.at(-1)!.atMs, 3010);
+  assert.equal(b.core.clients.byId.get("me")!.failedHeartbeats, 0);
+});
+
 test("invariant 30 (9.4): pings alone keep nobody alive", () => {
   const b = bench("silent");
   for (let i = 0; i < 24; i++) {
