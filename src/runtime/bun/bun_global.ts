@@ -55,6 +55,8 @@ export interface BunUpgradeOptions<Data> {
 
 export interface BunTcpListener {
   readonly port: number;
+  /** Of the listening socket; absent where the runtime does not tell. */
+  readonly fd?: number;
   stop(closesConnections: boolean): void;
 }
 

@@ -1,4 +1,4 @@
-/** `fcntl` through Bun's foreign functions. */
+/** Calls of the C library through Bun's foreign functions: `fcntl`, and `listen` for a longer queue. */
 import process from "node:process";
 import { errnoFunction, type FcntlCalls, fcntlLibraries, fcntlLock } from "../node/fcntl.ts";
 import type { TryLock } from "../node/disk.ts";
@@ -35,4 +35,26 @@ export function bunLock(): TryLock | undefined {
     }
   }
   return undefined;
+}
+
+/**
+ * Connections that the kernel holds until they are accepted. The runtime asks for 512 and has no option for it: of a storm of
+ * thousands the rest would be reset, or come again a second later. The system's own limit still holds.
+ */
+const ACCEPT_QUEUE_LENGTH = 4096;
+
+/** Listens again on a listening socket, which changes nothing but the length of its queue. */
+export function lengthenAcceptQueue(descriptor: number | undefined): void {
+  const { getBuiltinModule } = process as unknown as { getBuiltinModule(name: string): BunFfi | undefined };
+  const ffi = getBuiltinModule("bun:ffi");
+  if (ffi === undefined || descriptor === undefined || descriptor < 0) return;
+  for (const library of fcntlLibraries(process)) {
+    try {
+      const { symbols } = ffi.dlopen(library, { listen: { args: ["i32", "i32"], returns: "i32" } });
+      symbols.listen!(descriptor, ACCEPT_QUEUE_LENGTH);
+      return;
+    } catch {
+      // Not this library; without any the queue stays as it is.
+    }
+  }
 }

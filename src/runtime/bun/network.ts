@@ -25,6 +25,7 @@ import {
   type TlsServerOptions,
 } from "../types.ts";
 import { bunGlobal, type BunRawSocket, type BunSocketHandlers } from "./bun_global.ts";
+import { lengthenAcceptQueue } from "./fcntl.ts";
 
 const STATE_OPEN = 0;
 /** A handshake is awaited or running: nothing is written, input belongs to TLS. */
@@ -385,6 +386,7 @@ export class BunNetwork implements Network {
           },
         },
       });
+      lengthenAcceptQueue(listener.fd);
       const close = () => {
         listener.stop(false);
         return Promise.resolve();

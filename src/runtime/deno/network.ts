@@ -22,6 +22,8 @@ import {
 } from "../types.ts";
 
 /** Chunks handed over at once: 1 MiB, so that a long queue shrinks in steps its owner can see. */
+/** Connections that the kernel holds until they are accepted: a storm of thousands must not be reset. */
+const ACCEPT_QUEUE_LENGTH = 4096;
 const BATCH_COUNT_MAX = 16;
 
 const STATE_OPEN = 0;
@@ -430,7 +432,7 @@ class NodeListener implements Listener {
         reject(toListenError(error, this.host, this.port));
       };
       server.once("error", refused);
-      server.listen({ host: this.host, port: this.port }, () => {
+      server.listen({ host: this.host, port: this.port, backlog: ACCEPT_QUEUE_LENGTH }, () => {
         server.off("error", refused);
         server.on("error", ignore);
         // A port the system chose stays the same when it is opened again.
