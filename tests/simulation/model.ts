@@ -882,6 +882,8 @@ export class Model implements StoreObserver {
     subscription.handedOver.clear();
     subscription.channel.online.delete(subscription);
     subscription.group?.members.delete(subscription);
+    // Offline nobody waits; the next life begins to.
+    if ((subscription.group?.members.size ?? 0) === 0) (subscription.group ?? subscription).waiting.next = 0;
     if (!subscription.channel.hasActive) subscription.channel.activeMs = this.#now;
   }
 

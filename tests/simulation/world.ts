@@ -132,6 +132,8 @@ export class World {
   readonly driver: CoreDriver;
   readonly #events = new EventQueue();
   readonly #byInbox = new Map<string, Connection>();
+  /** Inboxes of connections that were replaced, and when those were last congested. */
+  readonly #endedInboxes = new Map<string, number>();
   readonly trace: string[] = [];
   #turnPlanned = false;
   #timerAtMs = Infinity;
@@ -331,7 +333,8 @@ export class World {
 
   #congestedWithin(inbox: string, ms: number): boolean {
     const connection = this.#byInbox.get(inbox);
-    return connection !== undefined && (connection.isCongested || connection.congestedEndMs + ms > this.nowMs);
+    if (connection === undefined) return (this.#endedInboxes.get(inbox) ?? -Infinity) + ms > this.nowMs;
+    return connection.isCongested || connection.congestedEndMs + ms > this.nowMs;
   }
 
   cut(connection: Connection): void {
@@ -353,7 +356,10 @@ export class World {
   /** The old one is gone with all that it listened to. */
   replaceConnection(connection: Connection): void {
     this.cut(connection);
-    for (const inbox of connection.inboxes) this.#byInbox.delete(inbox);
+    for (const inbox of connection.inboxes) {
+      this.#byInbox.delete(inbox);
+      this.#endedInboxes.set(inbox, connection.congestedEndMs);
+    }
     connection.inboxes.clear();
     this.restore(connection);
   }

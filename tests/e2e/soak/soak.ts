@@ -45,6 +45,8 @@ const LAG_MS_MAX = 150;
 /** The time in which everything must come to its end after the storm: several ack waits, and heartbeats of the dead. */
 const CALM_MS_MAX = 40_000;
 const POLL_MS = 100;
+/** How often memory is looked at in a calm, every half second. */
+const LOOKS = 10;
 /** Of queues and durables; a durable group is `D` and its queue. */
 const NAMES = { plain: "", durable: "diary", group: "workers", "durable group": "shift" } as const;
 /** Lines that dead clients, dropped messages and rivals cause. Whatever else is a warning or an error is a finding. */
@@ -173,8 +175,13 @@ class Soak {
     const { random } = this.#stage;
     await pause(random.between(0, 2000));
     while (this.#isStorm && this.#violations.count < 100) {
-      if (!application.isConnected) await application.start();
-      await this.#deed(application);
+      try {
+        if (!application.isConnected) await application.start();
+        await this.#deed(application);
+      } catch (error) {
+        // The server takes no connections any more.
+        this.#violations.add(`${application.clientId}: ${error}`);
+      }
       await pause(random.between(100, 700));
     }
   }
@@ -369,7 +376,8 @@ class Soak {
   /** The lowest of a few looks: what waits for collection is not what is held. */
   async #resident(): Promise<number> {
     let lowest = Infinity;
-    for (let look = 0; look < 10; look++) {
+    const looks = this.#options.growthMax === undefined ? 1 : LOOKS;
+    for (let look = 0; look < looks; look++) {
       await pause(500);
       lowest = Math.min(lowest, this.#server.process.residentBytes() ?? NaN);
     }
