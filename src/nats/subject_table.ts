@@ -2,8 +2,9 @@
  * Interned subjects: one entry per subject that is published to, found by a hash of its bytes, holding the resolved receivers
  * and, for each, the ready bytes `MSG <subject> <sid> `. So a delivery is two copies and no lookup (runtime.md 2).
  *
- * The table is bounded: inbox subjects are without number. When it is full a sweep drops every entry that was not used
- * since the last sweep. An entry that was dropped while somebody still holds it stays correct: it is resolved anew at each use.
+ * The table is bounded: inbox subjects are without number. Every few thousand new ones, and when it is full, a sweep drops
+ * every entry that was not used since the last sweep. An entry that was dropped while somebody still holds it stays
+ * correct: it is resolved anew at each use.
  */
 import { byteString, equalsRange, hashRange } from "../base/bytes.ts";
 import type { Destination } from "./bus.ts";
@@ -13,6 +14,11 @@ import type { Subscription } from "./subscription.ts";
 export const SUBJECT_COUNT_MAX = 65_536;
 /** Bytes of subjects above which a sweep runs: entries can be as long as a control line. */
 const SUBJECT_BYTES_MAX = 16_777_216;
+/**
+ * New entries after which those are dropped that nobody has used meanwhile. Most subjects are reply inboxes that are used
+ * once: without this a server that is asked all day holds 65,536 of them, 50 MB.
+ */
+export const SWEEP_AFTER_NEW = 8192;
 const BUCKET_COUNT_FIRST = 4096;
 
 /** Members of one queue group with their frame heads. */
@@ -58,6 +64,8 @@ export class SubjectTable {
   #mask = BUCKET_COUNT_FIRST - 1;
   #count = 0;
   #bytes = 0;
+  /** Entries made since the last sweep. */
+  #newCount = 0;
   readonly #countLimit: number;
   readonly #bytesLimit: number;
   /** The limits, or more where pinned entries need it. */
@@ -82,7 +90,13 @@ export class SubjectTable {
       found.used = true;
       return found;
     }
-    if (this.#count >= this.#countMax || this.#bytes >= this.#bytesMax) this.#sweep();
+    if (this.#count >= this.#countMax || this.#bytes >= this.#bytesMax) {
+      this.#sweep();
+      this.#newCount = 0;
+    } else if (++this.#newCount > SWEEP_AFTER_NEW) {
+      this.#dropUnused();
+      this.#newCount = 0;
+    }
     if (this.#count > this.#mask && this.#mask < SUBJECT_COUNT_MAX) this.#grow();
     const bucket = slotOf(hash, this.#mask);
     const entry = new SubjectEntry(hash, bytes.slice(start, end), this.#buckets[bucket]!, subject);
