@@ -242,21 +242,46 @@ export interface ProcessHost {
 
 /** One request to the monitoring port. */
 export interface HttpRequest {
+  /** In capitals, as sent. */
+  readonly method: string;
   /** As sent, without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
+  /** Value of a header, its name in lower case; "" when it was not sent. */
+  header(name: string): string;
+  /** What a POST or PUT brought; longer ones never get here. */
+  readonly body: string;
+  /** Where it comes from, for an audit line. */
+  readonly remoteAddress: string;
 }
 
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
+
+/** Certificate and key of an HTTPS port. */
+export interface HttpTls {
+  /** PEM. */
+  readonly cert: string;
+  /** PEM. */
+  readonly key: string;
+}
+
+export interface HttpListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Undefined: plain HTTP. */
+  readonly tls?: HttpTls | undefined;
+}
+
+export type HttpHandler = (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
 
 /** A small HTTP server, for monitoring only: never on a message path. */
 export interface HttpHost {
-  /** Rejects like `Network.listen`. The handler must not throw. */
-  listen(options: { host: string; port: number }, handle: (request: HttpRequest) => HttpAnswer): Promise<Listener>;
+  /** Rejects like `Network.listen`. The handler must not throw, nor reject. */
+  listen(options: HttpListenOptions, handle: HttpHandler): Promise<Listener>;
 }
 
 /** Everything the platform gives. */
