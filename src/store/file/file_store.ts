@@ -114,7 +114,7 @@ export class FileStore implements Store {
       options,
       disk: world.disk,
       pool: this.#pool,
-      cache: new BlockCache(CACHE_BYTES_MAX),
+      cache: new BlockCache(CACHE_BYTES_MAX, (work) => world.scheduler.endOfTurn(work)),
       loads: new LoadQueue(),
       crc: new Crc32(options.crcPolynomial),
       log: world.log,

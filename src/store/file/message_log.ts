@@ -372,10 +372,13 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     const size = Math.max(Math.min(this.#tailBytes, bufferBytes), sizeBound);
     this.#tailBytes = Math.min(bufferBytes, this.#tailBytes * 2);
     const before = this.#tail;
+    if (before !== undefined) this.#shared.cache.completed(before);
     const fileOffset = before !== undefined && before.slice === slice
       ? before.fileOffset + before.usedBytes
       : slice.data.size;
-    const block = new Block(this, slice, sequence, fileOffset, size, Math.ceil(size / (sizeBound + 24)) + 1);
+    const bytes = this.#shared.cache.buffer(size);
+    const countExpected = Math.ceil(bytes.length / (sizeBound + 24)) + 1;
+    const block = new Block(this, slice, sequence, fileOffset, bytes, countExpected);
     this.#tail = block;
     this.#blocks.push(block);
     block.pinned = true;
@@ -820,7 +823,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
         new Error(`the index record of ${load.firstSequence} in ${slice.index.path} is damaged`),
       );
     }
-    const block = new Block(this, slice, load.firstSequence, start, end - start, count);
+    const block = new Block(this, slice, load.firstSequence, start, this.#shared.cache.buffer(end - start), count);
     try {
       slice.data.readLater(block.bytes, 0, end - start, start, (error, length) => {
         if (error !== undefined) return this.#loadEnded(load, error);

@@ -7,8 +7,8 @@ import type { Crc32 } from "./crc.ts";
 import type { DescriptorPool } from "./log_file.ts";
 import type { FileStoreOptions } from "./options.ts";
 
-/** Memory for messages that are read and not needed any more, over all channels. */
-export const CACHE_BYTES_MAX = 32 * 1024 * 1024;
+/** Memory for messages that are read and not needed any more, over all channels. The system caches the files, too. */
+export const CACHE_BYTES_MAX = 16 * 1024 * 1024;
 /** Messages that wait for the disk, over all channels; above it publishes are refused until it has caught up. */
 export const STAGED_BYTES_MAX = 256 * 1024 * 1024;
 /** Reads of blocks under way at the same time, over all channels. */
