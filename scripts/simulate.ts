@@ -1,10 +1,11 @@
 /**
- * The long simulation of the streaming core: many seeds of tests/simulation, in several processes, on Deno and Bun in turn.
- * Every tenth portion runs on both, and its traces must be the same.
+ * The long simulation: many seeds of tests/simulation, first of the streaming core and then of the FILE store, in several
+ * processes, on Deno and Bun in turn. Every tenth portion runs on both, and its traces must be the same.
  *
  *   deno task simulate
  *
- * SIMULATION_SEEDS=N       seeds in all; 100,000 by default
+ * SIMULATION_OF=NAME       "streaming" or "store"; both by default
+ * SIMULATION_SEEDS=N       seeds of each; 100,000 by default
  * SIMULATION_FROM=N        the first seed; 1 by default
  * SIMULATION_PROCESSES=N   how many at a time; by default one for each core
  *
@@ -12,7 +13,7 @@
  */
 import { availableParallelism } from "node:os";
 import process from "node:process";
-import type { PortionResult } from "../tests/simulation/portion.ts";
+import { type PortionResult, type Subject, SUBJECTS } from "../tests/simulation/portion.ts";
 import { ROOT } from "./project.ts";
 import { runProcess } from "./run_process.ts";
 import { ensurePackages, findTool, type Tool } from "./toolchain.ts";
@@ -23,7 +24,14 @@ const PORTION_TIME_MS_MAX = 30 * 60_000;
 /** Of so many portions one runs on both runtimes. */
 const COMPARED_EVERY = 10;
 
+/** The test that replays one seed with its trace. */
+const REPLAYED_BY: Readonly<Record<Subject, string>> = {
+  streaming: "tests/simulation/simulation_test.ts",
+  store: "tests/simulation/file_store_test.ts",
+};
+
 interface Totals {
+  readonly subject: Subject;
   nextSeed: number;
   portions: number;
   done: number;
@@ -38,9 +46,20 @@ function numberFrom(name: string, normal: number): number {
   return value;
 }
 
-async function runPortion(tool: Tool, first: number, count: number): Promise<PortionResult | undefined> {
+async function runPortion(
+  subject: Subject,
+  tool: Tool,
+  first: number,
+  count: number,
+): Promise<PortionResult | undefined> {
   const file = "tests/simulation/portion.ts";
-  const args = [...(tool.name === "deno" ? ["run", "-A", "--no-check"] : []), file, String(first), String(count)];
+  const args = [
+    ...(tool.name === "deno" ? ["run", "-A", "--no-check"] : []),
+    file,
+    subject,
+    String(first),
+    String(count),
+  ];
   const result = await runProcess(tool.path, args, {
     cwd: ROOT,
     env: { NO_COLOR: "1" },
@@ -53,7 +72,7 @@ async function runPortion(tool: Tool, first: number, count: number): Promise<Por
   if (result.code === 1 && last.startsWith("{")) {
     const { violatedBy } = JSON.parse(last) as PortionResult;
     console.log(`simulate: seed ${violatedBy} breaks a promise on ${tool.name}. Replay it with its whole trace:`);
-    console.log(`  SIMULATION_SEED=${violatedBy} deno test -A tests/simulation/simulation_test.ts`);
+    console.log(`  SIMULATION_SEED=${violatedBy} deno test -A ${REPLAYED_BY[subject]}`);
   } else {
     const why = result.trouble || `exit status ${result.code}`;
     console.log(`simulate: the seeds from ${first} on gave no result on ${tool.name} (${why}): ${last}`);
@@ -69,7 +88,7 @@ async function work(tools: readonly Tool[], endSeed: number, totals: Totals): Pr
     const index = totals.portions++;
     totals.nextSeed += count;
     const own = tools[index % tools.length] as Tool;
-    const result = await runPortion(own, first, count);
+    const result = await runPortion(totals.subject, own, first, count);
     if (result === undefined) {
       totals.failed = true;
       return;
@@ -78,7 +97,7 @@ async function work(tools: readonly Tool[], endSeed: number, totals: Totals): Pr
     if (index % COMPARED_EVERY !== 0) continue;
     for (const tool of tools) {
       if (tool === own || totals.failed) continue;
-      const other = await runPortion(tool, first, count);
+      const other = await runPortion(totals.subject, tool, first, count);
       if (other?.digest === result.digest) {
         totals.compared += count;
         continue;
@@ -92,33 +111,43 @@ async function work(tools: readonly Tool[], endSeed: number, totals: Totals): Pr
   }
 }
 
-async function main(): Promise<void> {
+/** All seeds of one subject; false when one of them found something. */
+async function simulateAll(subject: Subject, tools: readonly Tool[], from: number, count: number): Promise<boolean> {
   const startMs = performance.now();
-  const tools = [await findTool("bun"), await findTool("deno")];
-  await ensurePackages(tools[process.versions["bun"] === undefined ? 1 : 0] as Tool);
-  const count = numberFrom("SIMULATION_SEEDS", 100_000);
-  const from = numberFrom("SIMULATION_FROM", 1);
   const processes = Math.min(
     numberFrom("SIMULATION_PROCESSES", availableParallelism()),
     Math.ceil(count / PORTION_COUNT),
   );
-  const totals: Totals = { nextSeed: from, portions: 0, done: 0, compared: 0, failed: false };
+  const totals: Totals = { subject, nextSeed: from, portions: 0, done: 0, compared: 0, failed: false };
   const tell = () => {
     const seconds = (performance.now() - startMs) / 1000;
     const { done, compared } = totals;
     console.log(
-      `simulate: ${done} of ${count} seeds from ${from} on in ${seconds.toFixed(0)} s (${
-        (done / seconds).toFixed(1)
-      }/s), ` +
-        `${compared} of them with the same trace on both runtimes`,
+      `simulate: ${subject}: ${done} of ${count} seeds from ${from} on in ${seconds.toFixed(0)} s ` +
+        `(${(done / seconds).toFixed(1)}/s), ${compared} of them with the same trace on both runtimes`,
     );
   };
   const timer = setInterval(tell, 60_000);
   await Promise.all(Array.from({ length: processes }, () => work(tools, from + count, totals)));
   clearInterval(timer);
   tell();
-  if (totals.failed) process.exitCode = 1;
-  else console.log("simulate: no violation");
+  return !totals.failed;
+}
+
+async function main(): Promise<void> {
+  const tools = [await findTool("bun"), await findTool("deno")];
+  await ensurePackages(tools[process.versions["bun"] === undefined ? 1 : 0] as Tool);
+  const wanted = process.env["SIMULATION_OF"] ?? "";
+  const subjects = SUBJECTS.filter((one) => wanted === "" || one === wanted);
+  if (subjects.length === 0) throw new Error(`SIMULATION_OF="${wanted}" is none of ${SUBJECTS.join(", ")}`);
+  const count = numberFrom("SIMULATION_SEEDS", 100_000);
+  const from = numberFrom("SIMULATION_FROM", 1);
+  for (const subject of subjects) {
+    if (await simulateAll(subject, tools, from, count)) continue;
+    process.exitCode = 1;
+    return;
+  }
+  console.log("simulate: no violation");
 }
 
 await main();
