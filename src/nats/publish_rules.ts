@@ -1,23 +1,29 @@
 /** What may be published under which name, apart from a user's permissions (nats-server.md 3.5). */
-import { byteString } from "../base/bytes.ts";
+import { bytesOf, byteString } from "../base/bytes.ts";
 import type { NatsParser } from "../wire/nats_parser.ts";
 import { publishReplyViolation, publishViolation } from "../wire/nats_text.ts";
 
-const UNDERSCORE = 95;
-const DOLLAR = 36;
-const REPLY_PREFIXES = ["$JS.ACK.", "_GR_."] as const;
+/** Reserved replies. The reference (2.9.10) reserves the first even with nothing behind it. */
+const REPLY_PREFIXES = [
+  { bytes: bytesOf("_R_."), lengthMin: 4 },
+  { bytes: bytesOf("_GR_."), lengthMin: 6 },
+  { bytes: bytesOf("$JS.ACK."), lengthMin: 9 },
+] as const;
+const SUBJECT_PREFIX = "_GR_.";
 
 /** The error for names that servers reserve among themselves, or "". `subject` is that of the frame in `parser`. */
 export function reservedNames(parser: NatsParser, subject: string): string {
   const { buffer, replyStart, replyEnd } = parser;
-  if (replyEnd > replyStart && (buffer[replyStart] === UNDERSCORE || buffer[replyStart] === DOLLAR)) {
-    const reply = byteString(buffer, replyStart, replyEnd);
-    // Reference 2.9.10: the first one is reserved even with nothing behind it.
-    if (reply.startsWith("_R_.")) return publishReplyViolation(reply);
-    for (const prefix of REPLY_PREFIXES) {
-      if (reply.length > prefix.length && reply.startsWith(prefix)) return publishReplyViolation(reply);
-    }
+  // Of bytes: a publisher whose subject changes with every message must not cost a string each.
+  for (let i = 0; i < REPLY_PREFIXES.length; i++) {
+    const { bytes, lengthMin } = REPLY_PREFIXES[i]!;
+    if (replyEnd - replyStart < lengthMin || !startsWith(buffer, replyStart, bytes)) continue;
+    return publishReplyViolation(byteString(buffer, replyStart, replyEnd));
   }
-  if (subject.length > 5 && subject.startsWith("_GR_.")) return publishViolation(subject);
-  return "";
+  return subject.length > SUBJECT_PREFIX.length && subject.startsWith(SUBJECT_PREFIX) ? publishViolation(subject) : "";
+}
+
+function startsWith(buffer: Uint8Array, at: number, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (buffer[at + i] !== prefix[i]) return false;
+  return true;
 }

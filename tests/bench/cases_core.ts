@@ -215,3 +215,18 @@ export async function runCoreRequest(run: Run): Promise<void> {
   await phase(messages);
   run.stop(messages);
 }
+
+/** One PING after the other: how long the server keeps one connection waiting while others are busy. */
+export async function runCorePing(run: Run): Promise<void> {
+  const { host, port, messages } = run.job;
+  const link = await NatsLink.open(run, host, port);
+  run.start(messages);
+  for (let i = 0; i < messages; i++) {
+    const sentAt = performance.now();
+    await run.race(link.ping());
+    run.latency?.add(performance.now() - sentAt);
+    run.progress++;
+  }
+  run.stop(messages);
+  link.close();
+}

@@ -22,7 +22,7 @@ const CHANNEL_COUNT = 90;
  * Names of one phase. Warming up and measuring use different channels and clients, and the process id keeps runs against
  * a server that still knows an earlier generator apart.
  */
-class Names {
+export class Names {
   readonly channel: string;
   readonly #seed: string;
 
@@ -36,13 +36,13 @@ class Names {
   }
 }
 
-async function openAll(run: Run, names: Names, role: string, count: number): Promise<StanSession[]> {
+export async function openAll(run: Run, names: Names, role: string, count: number): Promise<StanSession[]> {
   const sessions: StanSession[] = [];
   for (let index = 0; index < count; index++) sessions.push(await StanSession.open(run, names.client(role, index)));
   return sessions;
 }
 
-function closeAll(sessions: readonly StanSession[]): void {
+export function closeAll(sessions: readonly StanSession[]): void {
   for (const session of sessions) session.close();
 }
 

@@ -187,7 +187,8 @@ export interface PublishNames {
 }
 
 /**
- * The PUB frames of one publisher: one slot per message in flight, built once. A slot is used again only after the ack
+ * The PUB frames of one publisher: one slot per message in flight, built once. With several channels, whose names have the
+ * same length, the slots go round them. A slot is used again only after the ack
  * of the message before it in the same slot, so its bytes have left by then and five digits are all that changes.
  */
 export class PublishRing {
@@ -196,21 +197,32 @@ export class PublishRing {
   readonly slots: number;
   readonly #guidAt: number;
 
-  constructor(names: PublishNames, sizeBytes: number, slots: number) {
+  constructor(names: PublishNames, sizeBytes: number, slots: number, channels: readonly string[] = [names.channel]) {
     const head = joinBytes([bytesField(1, names.clientId)]);
-    const message = joinBytes([
-      head,
-      bytesField(2, longName("")),
-      bytesField(3, names.channel),
-      bytesField(5, payloadOf(sizeBytes)),
-      bytesField(6, names.connId),
-    ]);
-    const frame = pubFrame(`${names.pubPrefix}.${names.channel}`, names.ackSubject, message);
-    this.#guidAt = frame.length - 2 - message.length + head.length + 2;
-    this.frameBytes = frame.length;
-    this.slots = slots;
-    this.bytes = new Uint8Array(frame.length * slots);
-    for (let slot = 0; slot < slots; slot++) this.bytes.set(frame, slot * frame.length);
+    const payload = payloadOf(sizeBytes);
+    const messageOf = (channel: string) =>
+      joinBytes([
+        head,
+        bytesField(2, longName("")),
+        bytesField(3, channel),
+        bytesField(5, payload),
+        bytesField(6, names.connId),
+      ]);
+    const frames = channels.map((channel) =>
+      pubFrame(`${names.pubPrefix}.${channel}`, names.ackSubject, messageOf(channel))
+    );
+    const [first] = frames;
+    if (first === undefined || frames.some((frame) => frame.length !== first.length)) {
+      throw new RangeError("the names of the channels differ in length");
+    }
+    this.#guidAt = first.length - 2 - messageOf(channels[0] as string).length + head.length + 2;
+    this.frameBytes = first.length;
+    // Whole rounds: the slot of a message is the slot of its channel, too.
+    this.slots = Math.ceil(slots / frames.length) * frames.length;
+    this.bytes = new Uint8Array(first.length * this.slots);
+    for (let slot = 0; slot < this.slots; slot++) {
+      this.bytes.set(frames[slot % frames.length] as Uint8Array, slot * first.length);
+    }
   }
 
   /** Prepares the slot of message `number`. */

@@ -6,7 +6,8 @@
  */
 
 import { runConnections, runSlowConsumer } from "./cases_connections.ts";
-import { runCorePubSub, runCoreRequest } from "./cases_core.ts";
+import { runCorePing, runCorePubSub, runCoreRequest } from "./cases_core.ts";
+import { runBeside } from "./cases_scale.ts";
 import {
   runChannels,
   runClients,
@@ -33,6 +34,8 @@ const RUNNERS: Readonly<Record<CaseKind, (run: Run) => Promise<void>>> = {
   "stan-clients": runClients,
   "stan-subscriptions": runSubscriptions,
   "stan-channels": runChannels,
+  "stan-beside": runBeside,
+  "core-ping": runCorePing,
 };
 
 /** Reads a job: kind and port are required, the rest has defaults; unknown keys and wrong types are refused. */

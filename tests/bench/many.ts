@@ -9,17 +9,15 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runGenerator } from "./generator_process.ts";
 import { awaitPong, freePort, killStarted, residentBytesOf, splitCommand, startProcess } from "./processes.ts";
 import { figure } from "./report.ts";
+import { defaultCommand, HOST, ROOT } from "./server_command.ts";
 import type { Job, RunResult } from "./run.ts";
 import { median } from "./statistics.ts";
 import { REFERENCE_MACHINE } from "./targets.ts";
 
-const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-const HOST = "127.0.0.1";
 /** Silence in whose second half CPU is measured: long enough for heartbeats of several rounds. */
 const REST_MS = 20_000;
 /** Debian's; without it the bounds of rates are not scaled and not judged. */
@@ -101,15 +99,6 @@ interface Measured {
 interface Settings {
   readonly command: string;
   readonly dataDir: string;
-}
-
-function defaultCommand(): string {
-  const executable = path.join(ROOT, "dist/stanchion");
-  const isDeno = process.versions["deno"] !== undefined;
-  const source = [process.execPath, ...(isDeno ? ["run", "-A"] : []), path.join(ROOT, "src/main.ts")];
-  return `${
-    (existsSync(executable) ? [executable] : source).map((part) => `"${part}"`).join(" ")
-  } -a ${HOST} -p {port}`;
 }
 
 async function measure(settings: Settings, many: Many): Promise<Measured> {

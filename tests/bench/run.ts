@@ -20,7 +20,9 @@ export type CaseKind =
   | "stan-receipt"
   | "stan-clients"
   | "stan-subscriptions"
-  | "stan-channels";
+  | "stan-channels"
+  | "stan-beside"
+  | "core-ping";
 
 /** One job: everything the generator process is told, as one JSON argument. */
 export interface Job {
@@ -46,6 +48,12 @@ export interface Job {
   readonly subjects: number;
   /** Subscribers form one queue group. */
   readonly queue: boolean;
+  /** Channels that a publisher goes round. */
+  readonly channels: number;
+  /** What there is beside the measured publisher: subscriptions to other channels, registered clients, messages in the channel. */
+  readonly otherSubscriptions: number;
+  readonly otherClients: number;
+  readonly storedMessages: number;
   /** Subscriptions are durable. */
   readonly durable: boolean;
   /** Milliseconds to wait before memory is read at the end: what waits for collection is not what is held. */
@@ -71,6 +79,10 @@ export const JOB_DEFAULTS = {
   pairs: false,
   subjects: 1,
   queue: false,
+  channels: 1,
+  otherSubscriptions: 0,
+  otherClients: 0,
+  storedMessages: 0,
   durable: false,
   restMs: 0,
   stallMs: 10_000,

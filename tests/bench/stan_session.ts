@@ -248,11 +248,13 @@ export class StanPublisher {
   #sentBytes = 0;
   #done: () => void = () => {};
 
-  constructor(session: StanSession, channel: string, sizeBytes: number, window: number) {
+  /** `channel`: one name, or several of the same length that are published to in turn. */
+  constructor(session: StanSession, channel: string | readonly string[], sizeBytes: number, window: number) {
     this.#session = session;
     this.#window = window;
     this.#early = new Uint8Array(window);
-    this.#ring = new PublishRing({ ...session, channel }, sizeBytes, window);
+    const channels = typeof channel === "string" ? [channel] : channel;
+    this.#ring = new PublishRing({ ...session, channel: channels[0] ?? "" }, sizeBytes, window, channels);
     if (this.#ring.bytes.length > RING_BYTES_MAX) throw new Error("window times message size is too large");
     const scanner = new PubAckScanner(session.ackSubject, SID_ACK, (number) => this.#take(number));
     session.link.fast = (buffer, from, to) => scanner.scan(buffer, from, to);

@@ -129,6 +129,30 @@ test("nats 3.5: a repeated control line takes the fast path with the same result
   }
 });
 
+test("nats 3.5: a line is the same only as the one before it, however the lines change", () => {
+  const lines = ["PUB a.b r.1 2\r\n", "PUB a.c r.1 2\r\n", "PUB a.bc r.1 2\r\n", "PUB  a.b r.1 2\r\n", "PING\r\n"];
+  let state = 1;
+  const pick = (
+    below: number,
+  ) => (state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff, (state >>> 12) % below);
+  let sameLineCount = 0;
+  for (let round = 0; round < 200; round++) {
+    // Streaks of one line, and streaks of changing ones that are longer than what is remembered.
+    const chosen: string[] = [];
+    while (chosen.length < 60) {
+      const streak = 1 + pick(20);
+      const steady = pick(2) === 0 ? lines[pick(lines.length)]! : undefined;
+      for (let i = 0; i < streak; i++) chosen.push(steady ?? lines[pick(lines.length)]!);
+    }
+    const input = chosen.map((line) => line.startsWith("PUB") ? `${line}xy\r\n` : line).join("");
+    const { recorder } = parsePieces([bytesOf(input)]);
+    assert.deepEqual(recorder.calls, parsePlainly(input));
+    // The recorder refuses a "same line" that is another one.
+    sameLineCount += recorder.sameLineCount;
+  }
+  assert.ok(sameLineCount > 2000, String(sameLineCount));
+});
+
 test("nats 3.5: lines that share a beginning are told apart", () => {
   const frames = [
     "PUB a 1\r\nx\r\n",
