@@ -14,8 +14,8 @@ import process from "node:process";
 import type { TargetName } from "../tests/helpers/server_process.ts";
 import { runSoak } from "../tests/e2e/soak/soak.ts";
 
-/** Until every channel is full, and everything has run often enough to be compiled. */
-const WARM_UP_MS = 90_000;
+/** Until every channel is full and has replaced all it kept, and everything has run often enough to be compiled. */
+const WARM_UP_MS = 240_000;
 const GROWTH_MAX = 0.1;
 
 function numberFrom(name: string, normal: number): number {

@@ -69,11 +69,12 @@ export class SlabPool {
 
   /**
    * An empty slab for a message of `messageBytes` in a channel that keeps `keptBytes` in `keptCount` messages. Slabs are
-   * as big as what is kept, within bounds: so ten thousand channels with small limits do not hold a megabyte each, and a
-   * channel that grows doubles its slabs. Throws a RangeError when there is no memory.
+   * a quarter to a half of what is kept, within bounds: so ten thousand channels with small limits do not hold a megabyte
+   * each, and of a channel at its limit the slab that dies and the one that is filled are little beside the rest. Throws a
+   * RangeError when there is no memory.
    */
   take(messageBytes: number, keptBytes: number, keptCount: number): Slab {
-    const wanted = Math.max(Math.min(keptBytes, SLAB_SIZE_MAX), messageBytes, SLAB_SIZE_MIN);
+    const wanted = Math.max(Math.min(keptBytes / 4, SLAB_SIZE_MAX), messageBytes, SLAB_SIZE_MIN);
     const size = wanted > SLAB_SIZE_MAX ? wanted : nextPowerOfTwo(wanted);
     if (size <= SLAB_SIZE_MAX) {
       const slab = this.#free[31 - Math.clz32(size)]!.pop();

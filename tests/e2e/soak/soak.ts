@@ -409,6 +409,8 @@ function megabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
 }
 
+const ENGINE_MEMORY_BYTES = 256 * 1024 * 1024;
+
 /** Starts a server, soaks it, and stops it. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   using folder = new TestFolder();
@@ -416,6 +418,8 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const limits = ["-mm", String(CHANNEL_MESSAGES), "-msu", "0"];
   const server = await startServerProcess(options.target, {
     args: ["-m", "-1", ...limits, ...HEARTBEAT_FLAGS, ...store],
+    // The engine lets garbage lie as long as the machine has memory; with less of it, what is resident is what is held.
+    env: { BUN_JSC_forceRAMSize: String(ENGINE_MEMORY_BYTES) },
   });
   try {
     return await new Soak(options, server).run();
