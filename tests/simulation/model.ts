@@ -1302,6 +1302,17 @@ export class Model implements StoreObserver {
     );
   }
 
+  /** Grows with every first delivery and every ack, and with nothing else. */
+  get progress(): number {
+    let sum = 0;
+    for (const channel of this.#channels.values()) {
+      for (const subscription of channel.online) {
+        sum += 2 * (subscription.group?.lastSent ?? subscription.lastSent) - subscription.pending.size;
+      }
+    }
+    return sum;
+  }
+
   /** Everybody who lives is connected and has acked everything: nothing may be left over. */
   checkEnd(isServed: (inbox: string) => boolean): void {
     for (const [reply, expectation] of this.#expected) this.#fail(`${expectation.kind} ${reply} was never answered`);

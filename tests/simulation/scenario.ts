@@ -6,8 +6,8 @@ import { type Climate, type Defects, Violation, World } from "./world.ts";
 /** Simulated time of trouble, and of the calm in which everything must come to its end. */
 const STORM_MS = 2500;
 const CALM_MS = 5500;
-/** A client that takes one message at a time may have a long way to go. */
-const CALM_EXTENSIONS = 5;
+/** A client that takes one message at a time may have a long way to go: the calm lasts while anybody gets ahead. */
+const CALM_EXTENSIONS_MAX = 60;
 
 /** What came out. */
 export interface Outcome {
@@ -57,7 +57,14 @@ export function simulate(seed: number, options: { traced?: boolean; defects?: De
     world.run(STORM_MS);
     world.healed = true;
     for (const client of clients) client.tame();
-    for (let i = 1; !isAtRest(world, i > CALM_EXTENSIONS); i++) world.run(STORM_MS + i * CALM_MS);
+    let progress = -1;
+    for (let i = 1; ; i++) {
+      const before = progress;
+      progress = world.model.progress;
+      // Twice at the same place is stuck.
+      if (isAtRest(world, i > 2 && progress === before || i > CALM_EXTENSIONS_MAX)) break;
+      world.run(STORM_MS + i * CALM_MS);
+    }
   } catch (caught) {
     error = caught;
   }
