@@ -8,13 +8,25 @@
  *     bun tests/bench/bench.ts --prove
  */
 
-import { closeSync, existsSync, fdatasyncSync, mkdirSync, openSync, realpathSync, rmSync, statSync } from "node:fs";
-import { writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fdatasync,
+  fdatasyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type BenchCase, CASES, QUICK_CASES, type Store, UNIT_CASES } from "./cases.ts";
+import { writeSection } from "./document.ts";
 import { generatorCommand, runGenerator } from "./generator_process.ts";
 import {
   awaitPong,
@@ -67,6 +79,7 @@ const HELP = `usage: bench.ts [options]
   --generator PATH     runtime that runs the generator (default: bun where it is found, else this one)
   --data-dir DIR       parent of the data folders of FILE cases (default bench-results); a real disk, not tmpfs
   --out DIR            where the results go (default bench-results)
+  --write FILE         put the table into the section "bench" of this document as well
   --list               print the names of the cases
 `;
 
@@ -246,6 +259,28 @@ function measureFdatasync(dir: string): number {
   return median(millis) * 1000;
 }
 
+/** The same with the two files of a store, written one after the other and synced at once off the event loop. */
+async function measureStoreSync(dir: string): Promise<number> {
+  const files = ["data", "index"].map((name) => path.join(dir, `fdatasync-${process.pid}-${name}`));
+  const handles = files.map((file) => openSync(file, "w"));
+  const block = new Uint8Array(256).fill(1);
+  const millis: number[] = [];
+  const sync = (handle: number) =>
+    new Promise<void>((resolve, reject) => fdatasync(handle, (error) => error ? reject(error) : resolve()));
+  try {
+    for (let index = 0; index < FDATASYNC_COUNT; index++) {
+      const startedAt = performance.now();
+      for (const handle of handles) writeSync(handle, block);
+      await Promise.all(handles.map(sync));
+      millis.push(performance.now() - startedAt);
+    }
+  } finally {
+    for (const handle of handles) closeSync(handle);
+    for (const file of files) rmSync(file, { force: true });
+  }
+  return median(millis) * 1000;
+}
+
 function chooseCases(named: string | undefined, quick: boolean): { cases: BenchCase[]; startup: boolean } {
   if (named === undefined) {
     if (quick) {
@@ -327,6 +362,9 @@ function unitLine(units: Units): string {
     units.cpuMicros === undefined ? undefined : `C = ${figure(units.cpuMicros)} us (nats-server, core 1x1, 128 B)`,
     units.requestP50Micros === undefined ? undefined : `R = ${figure(units.requestP50Micros)} us (request/reply p50)`,
     units.fdatasyncP50Micros === undefined ? undefined : `F = ${figure(units.fdatasyncP50Micros)} us (fdatasync p50)`,
+    units.storeSyncP50Micros === undefined
+      ? undefined
+      : `F2 = ${figure(units.storeSyncP50Micros)} us (two files written and synced at once, p50)`,
   ];
   const known = parts.filter((part) => part !== undefined).join(", ");
   return known === "" ? "No nats-server: no units, no verdicts on CPU." : `Units of this run: ${known}.`;
@@ -348,6 +386,7 @@ async function main(): Promise<number> {
       generator: { type: "string" },
       "data-dir": { type: "string" },
       out: { type: "string" },
+      write: { type: "string" },
       list: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -393,10 +432,14 @@ async function main(): Promise<number> {
   const units = needsUnits && natsServer.length > 0 ? Object.values(UNIT_CASES) as string[] : [];
   const samples: Sample[] = [];
   const fdatasyncMicros: number[] = [];
+  const storeSyncMicros: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     for (const benchCase of CASES) {
       const chosen = cases.includes(benchCase);
-      if (chosen && TARGETS[benchCase.name]?.latencyUnit === "F") fdatasyncMicros.push(measureFdatasync(dataDir));
+      if (chosen && TARGETS[benchCase.name]?.latencyUnit === "F") {
+        fdatasyncMicros.push(measureFdatasync(dataDir));
+        storeSyncMicros.push(await measureStoreSync(dataDir));
+      }
       const servers = [
         ...(chosen ? own : []),
         ...(benchCase.store === "core" && (chosen || units.includes(benchCase.name)) ? natsServer : []),
@@ -423,7 +466,10 @@ async function main(): Promise<number> {
     }
   }
 
-  const measured = unitsOf(samples, fdatasyncMicros.length === 0 ? undefined : median(fdatasyncMicros));
+  const measured = {
+    ...unitsOf(samples, fdatasyncMicros.length === 0 ? undefined : median(fdatasyncMicros)),
+    ...(storeSyncMicros.length === 0 ? {} : { storeSyncP50Micros: median(storeSyncMicros) }),
+  };
   const rows = rowsOf(samples, measured);
   const labels = new Map(CASES.flatMap((one) => one.value === undefined ? [] : [[one.name, one.value.label] as const]));
   const text = [
@@ -446,6 +492,7 @@ async function main(): Promise<number> {
     JSON.stringify({ at: stamp, servers: own, units: measured, rows, startups, samples }, null, 1),
   );
   console.error(`written to ${file}.md and .json`);
+  if (values.write !== undefined) writeSection(values.write, "bench", text);
   return samples.some((sample) => sample.error !== undefined) ? 1 : 0;
 }
 

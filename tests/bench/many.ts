@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { writeSection } from "./document.ts";
 import { runGenerator } from "./generator_process.ts";
 import { awaitPong, freePort, killStarted, residentBytesOf, splitCommand, startProcess } from "./processes.ts";
 import { figure } from "./report.ts";
@@ -190,6 +191,7 @@ async function main(): Promise<void> {
       server: { type: "string" },
       rounds: { type: "string", default: "1" },
       only: { type: "string" },
+      write: { type: "string" },
       "data-dir": { type: "string" },
     },
   });
@@ -198,6 +200,11 @@ async function main(): Promise<void> {
   const wanted = values.only?.split(",") ?? MANY.map(({ name }) => name);
   const chosen = MANY.filter(({ name }) => wanted.includes(name));
   if (chosen.length !== wanted.length) throw new Error(`--only takes ${MANY.map(({ name }) => name).join(", ")}`);
+  const lines: string[] = [];
+  const print = (line: string): void => {
+    lines.push(line);
+    console.log(line);
+  };
   const dataDir = path.resolve(values["data-dir"] ?? path.join(ROOT, "bench-results"));
   mkdirSync(dataDir, { recursive: true });
   const settings = { command: values.server ?? defaultCommand(), dataDir };
@@ -211,12 +218,13 @@ async function main(): Promise<void> {
     }
   }
   const factor = median(factors);
-  console.log(
+  print(
     `Bounds of rates are scaled by ${figure(factor)}: what nats-server does here, beside the bounds' machine.\n`,
   );
-  console.log("| what | store | KB each | made per second | CPU µs each | CPU idle | restart s | MB after it |");
-  console.log("|---|---|---|---|---|---|---|---|");
-  for (const many of chosen) console.log(row(many, samples.get(many)!, factor));
+  print("| what | store | KB each | made per second | CPU µs each | CPU idle | restart s | MB after it |");
+  print("|---|---|---|---|---|---|---|---|");
+  for (const many of chosen) print(row(many, samples.get(many)!, factor));
+  if (values.write !== undefined) writeSection(values.write, "many", lines.join("\n"));
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

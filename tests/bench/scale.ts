@@ -10,6 +10,7 @@ import path from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { lineChart } from "./chart.ts";
+import { writeSection } from "./document.ts";
 import { runGenerator } from "./generator_process.ts";
 import { awaitPong, freePort, killStarted, splitCommand, startProcess } from "./processes.ts";
 import { figure } from "./report.ts";
@@ -110,6 +111,7 @@ async function main(): Promise<void> {
       rounds: { type: "string", default: "1" },
       only: { type: "string" },
       charts: { type: "string" },
+      write: { type: "string" },
       "data-dir": { type: "string" },
     },
   });
@@ -118,6 +120,11 @@ async function main(): Promise<void> {
   const wanted = values.only?.split(",") ?? AXES.map(({ name }) => name);
   const axes = AXES.filter(({ name }) => wanted.includes(name));
   if (axes.length !== wanted.length) throw new Error(`--only takes ${AXES.map(({ name }) => name).join(", ")}`);
+  const lines: string[] = [];
+  const print = (line: string): void => {
+    lines.push(line);
+    console.log(line);
+  };
   const dataDir = path.resolve(values["data-dir"] ?? path.join(ROOT, "bench-results"));
   mkdirSync(dataDir, { recursive: true });
   const settings = { command: values.server ?? defaultCommand(), dataDir };
@@ -132,11 +139,11 @@ async function main(): Promise<void> {
     }
     const costs = samples.map(median);
     const base = costs[0]!;
-    console.log(`\n| ${axis.what} | CPU us/message (smallest-largest) | beside the first |\n|---|---|---|`);
+    print(`\n| ${axis.what} | CPU us/message (smallest-largest) | beside the first |\n|---|---|---|`);
     for (const [i, value] of axis.values.entries()) {
       const ratio = costs[i]! / base;
       const shown = `${figure(ratio)}x`;
-      console.log(
+      print(
         `| ${value.toLocaleString("en")} | ${figure(costs[i]!)} (${figure(Math.min(...samples[i]!))}-${
           figure(Math.max(...samples[i]!))
         }) | ${ratio > 1 + FLAT_WITHIN ? `**${shown}**` : shown} |`,
@@ -157,6 +164,7 @@ async function main(): Promise<void> {
     );
     console.error(`written: ${file}`);
   }
+  if (values.write !== undefined) writeSection(values.write, "scale", lines.join("\n"));
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -1,0 +1,185 @@
+/**
+ * What one client feels of another (targets.md, tail): the latency of a synchronous publisher alone, and beside a publisher at
+ * full speed on another channel; that of a PING alone, and while 100 subscribers replay at once, with heartbeats so strict that
+ * one answer more than half a second late ends the run.
+ *
+ *     bun tests/bench/tail.ts --rounds 3
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { writeSection } from "./document.ts";
+import { runGenerator } from "./generator_process.ts";
+import { awaitPong, freePort, killStarted, type Running, splitCommand, startProcess } from "./processes.ts";
+import { figure } from "./report.ts";
+import type { Job, RunResult } from "./run.ts";
+import { defaultCommand, HOST, ROOT } from "./server_command.ts";
+import { type Latency, median } from "./statistics.ts";
+
+/** One pair: a probe, and what runs beside it. */
+interface Tail {
+  readonly name: string;
+  readonly what: string;
+  readonly store: "memory" | "file";
+  readonly args: readonly string[];
+  readonly probe: Partial<Job> & Pick<Job, "kind" | "messages">;
+  /** Long enough to cover the probe; it is measured while this runs. */
+  readonly noise: Partial<Job> & Pick<Job, "kind" | "messages">;
+  /** p99 beside the noise against p99 alone. */
+  readonly bound: number | undefined;
+}
+
+const TAILS: readonly Tail[] = [
+  {
+    name: "memory-publish",
+    what: "synchronous publish, beside a publisher at full speed on another channel",
+    store: "memory",
+    args: [],
+    probe: { kind: "stan-sync", messages: 8000 },
+    noise: { kind: "stan-publish", messages: 3_000_000 },
+    bound: 3,
+  },
+  {
+    name: "file-publish",
+    what: "the same",
+    store: "file",
+    args: [],
+    probe: { kind: "stan-sync", messages: 1000 },
+    noise: { kind: "stan-publish", messages: 2_000_000 },
+    bound: 3,
+  },
+  {
+    name: "memory-replays",
+    what: "PING, beside 100 subscribers that replay at once",
+    store: "memory",
+    args: ["-hbi", "1s", "-hbt", "500ms", "-hbf", "0"],
+    probe: { kind: "core-ping", messages: 5000 },
+    noise: { kind: "stan-replay", messages: 50_000, subscribers: 100 },
+    bound: undefined,
+  },
+  {
+    name: "file-replays",
+    what: "the same",
+    store: "file",
+    args: ["-hbi", "1s", "-hbt", "500ms", "-hbf", "0"],
+    probe: { kind: "core-ping", messages: 5000 },
+    noise: { kind: "stan-replay", messages: 50_000, subscribers: 100 },
+    bound: undefined,
+  },
+];
+/** Silence after the noise has begun: connections and, for a replay, the messages that it replays. */
+const NOISE_LEAD_MS = 1500;
+const LIMIT_MS = 120_000;
+
+interface Settings {
+  readonly command: string;
+  readonly dataDir: string;
+}
+
+async function withServer<T>(
+  settings: Settings,
+  tail: Tail,
+  work: (port: number, server: Running) => Promise<T>,
+): Promise<T> {
+  const dir = path.join(settings.dataDir, `tail-${process.pid}`);
+  rmSync(dir, { recursive: true, force: true });
+  const port = await freePort();
+  const store = tail.store === "file" ? ["-store", "file", "-dir", dir] : [];
+  const limits = ["-mm", "0", "-mb", "0", "-msu", "0"];
+  const server = startProcess([
+    ...splitCommand(settings.command.replaceAll("{port}", String(port))),
+    ...limits,
+    ...tail.args,
+    ...store,
+  ]);
+  try {
+    await awaitPong(server, HOST, port);
+    return await work(port, server);
+  } finally {
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function latencyOf(result: RunResult): Latency {
+  if (result.latencyMicros === undefined) throw new Error("the probe measured no latency");
+  return result.latencyMicros;
+}
+
+interface Measured {
+  readonly alone: Latency;
+  readonly beside: Latency;
+}
+
+async function measure(settings: Settings, tail: Tail): Promise<Measured> {
+  const probe = { ...tail.probe, host: HOST, limitMs: LIMIT_MS };
+  const alone = await withServer(
+    settings,
+    tail,
+    async (port) => latencyOf(await runGenerator({ ...probe, port, warmup: tail.probe.messages })),
+  );
+  const beside = await withServer(settings, tail, async (port) => {
+    let isOver = false;
+    const noise = runGenerator({ ...tail.noise, host: HOST, port, limitMs: LIMIT_MS }).finally(() => isOver = true);
+    await new Promise<void>((resolve) => setTimeout(resolve, NOISE_LEAD_MS));
+    const result = await runGenerator({ ...probe, port, warmup: 0 });
+    if (isOver) throw new Error(`${tail.name}: the noise was over before the probe; it must have more messages`);
+    await noise;
+    return latencyOf(result);
+  });
+  return { alone, beside };
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    args: process.argv.slice(2),
+    options: {
+      server: { type: "string" },
+      rounds: { type: "string", default: "1" },
+      only: { type: "string" },
+      write: { type: "string" },
+      "data-dir": { type: "string" },
+    },
+  });
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds wants a whole number from 1 on");
+  const wanted = values.only?.split(",") ?? TAILS.map(({ name }) => name);
+  const tails = TAILS.filter(({ name }) => wanted.includes(name));
+  if (tails.length !== wanted.length) throw new Error(`--only takes ${TAILS.map(({ name }) => name).join(", ")}`);
+  const lines: string[] = [];
+  const print = (line: string): void => {
+    lines.push(line);
+    console.log(line);
+  };
+  const dataDir = path.resolve(values["data-dir"] ?? path.join(ROOT, "bench-results"));
+  mkdirSync(dataDir, { recursive: true });
+  const settings = { command: values.server ?? defaultCommand(), dataDir };
+  print("| probe | store | alone p50 / p99 / p99.9 us | beside it p50 / p99 / p99.9 us | p99 against alone |");
+  print("|---|---|---|---|---|");
+  for (const tail of tails) {
+    const samples: Measured[] = [];
+    for (let round = 0; round < rounds; round++) samples.push(await measure(settings, tail));
+    const of = (pick: (one: Measured) => number) => median(samples.map(pick));
+    const shown = (pick: (one: Measured) => Latency) =>
+      [of((one) => pick(one).p50), of((one) => pick(one).p99), of((one) => pick(one).p999)].map(figure).join(" / ");
+    const ratio = of(({ alone, beside }) => beside.p99 / alone.p99);
+    const verdict = tail.bound === undefined
+      ? `${figure(ratio)}x`
+      : `${ratio <= tail.bound ? "" : "**missed**: "}${figure(ratio)}x (at most ${tail.bound})`;
+    print(
+      `| ${tail.what} | ${tail.store.toUpperCase()} | ${shown(({ alone }) => alone)} | ` +
+        `${shown(({ beside }) => beside)} | ${verdict} |`,
+    );
+  }
+  if (values.write !== undefined) writeSection(values.write, "tail", lines.join("\n"));
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    killStarted();
+    process.exit(130);
+  });
+}
+await main();
+process.exit(0);
