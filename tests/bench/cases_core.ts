@@ -87,13 +87,19 @@ export class BlockPublisher {
     const ahead = this.#receivers.length === 0 ? Infinity : this.#slowest() * this.frameBytes + AHEAD_BYTES_MAX;
     const turnEnd = this.#sentBytes + TURN_BYTES;
     const wanted = Math.min(this.#targetBytes, ahead, turnEnd);
-    // Whole frames only: the answer to a server's PING may have to go out behind this piece.
+    // Whole frames only, also where the socket stops taking bytes: the answer to a server's PING may have to go out next.
     const limit = wanted - (wanted % this.frameBytes);
     while (this.#sentBytes < limit && !this.#link.out.blocked) {
       const at = this.#sentBytes % this.#block.length;
       const piece = Math.min(this.#block.length - at, limit - this.#sentBytes);
       this.#sentBytes += this.#link.out.offer(this.#block, at, piece);
       this.#run.progress++;
+    }
+    const begun = this.#sentBytes % this.frameBytes;
+    if (begun > 0) {
+      const at = this.#sentBytes % this.#block.length;
+      this.#link.out.send(this.#block, at, this.frameBytes - begun);
+      this.#sentBytes += this.frameBytes - begun;
     }
     if (this.#sentBytes >= this.#targetBytes) {
       if (this.#slowest() * this.frameBytes >= this.#targetBytes) this.#done();

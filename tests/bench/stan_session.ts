@@ -287,6 +287,11 @@ export class StanPublisher {
       const at = this.#sentBytes % ring.bytes.length;
       this.#sentBytes += out.offer(ring.bytes, at, Math.min(ring.bytes.length - at, builtBytes - this.#sentBytes));
     }
+    // A PONG may be next: a frame that was begun goes first.
+    const begun = this.#sentBytes % ring.frameBytes;
+    if (begun === 0) return;
+    out.send(ring.bytes, this.#sentBytes % ring.bytes.length, ring.frameBytes - begun);
+    this.#sentBytes += ring.frameBytes - begun;
   }
 
   #take(number: number): void {
