@@ -53,7 +53,7 @@ const NAMES = { plain: "", durable: "diary", group: "workers", "durable group": 
 const EXPECTED_LINES: readonly RegExp[] = [
   /\[ERR\] STREAM: \[Client:soak-\d+\] Timed out on heartbeats$/,
   /\[WRN\] STREAM: Reached limits for store "soak\.\d+" /,
-  /\[WRN\] STREAM: (A message of channel|An answer) .* was sent to .* where nobody listens/,
+  /\[WRN\] STREAM: (A message of channel .*|An answer) was sent to .* where nobody listens/,
   /\[WRN\] STREAM: Client ID "(witness|soak)-\d+" is in use: /,
   /\[WRN\] STREAM: Client ID "soak-\d+" is taken over again /,
 ];
