@@ -27,6 +27,7 @@ import {
 } from "../../src/wire/stan_control.ts";
 import { decodeMsgProto, MsgProtoView } from "../../src/wire/stan_hot.ts";
 import { decodeMessage } from "../../src/wire/stan_codec.ts";
+import type { AdminOutcome, AdminRefusal, AdminRequest, AdminTarget } from "../../src/streaming/admin.ts";
 import type { RequestKind } from "../helpers/core_driver.ts";
 import { REFUSED_TEXT, type StoreObserver } from "./observed_store.ts";
 
@@ -108,6 +109,8 @@ class ModelChannel {
   last = 0;
   /** Flushed up to here. */
   safe = 0;
+  /** Highest sequence that an operator wanted to be removed. */
+  purgeAsked = 0;
   stamp = 0n;
   activeMs: number;
   readonly online = new Set<ModelSubscription>();
@@ -151,6 +154,9 @@ interface Waiting {
 
 class ModelGroup {
   readonly waiting: Waiting = { next: 0, sinceMs: 0 };
+  isPaused = false;
+  isBeingRewound = false;
+  rewoundTurn = 0;
   readonly members = new Set<ModelSubscription>();
   lastSent: number;
   isDurable: boolean;
@@ -176,6 +182,10 @@ class Life {
 
 class ModelSubscription {
   readonly waiting: Waiting = { next: 0, sinceMs: 0 };
+  isPaused = false;
+  isBeingRewound = false;
+  /** In which turn that was over: what it gets comes with the next one, behind the acks of this one. */
+  rewoundTurn = 0;
   id = 0;
   client: ModelClient | undefined = undefined;
   group: ModelGroup | undefined = undefined;
@@ -206,6 +216,12 @@ class ModelSubscription {
     return this.client !== undefined;
   }
 
+  /** By an operator: nothing may be sent to it. */
+  get isHeld(): boolean {
+    const { isPaused, isBeingRewound } = this.group ?? this;
+    return isPaused || isBeingRewound;
+  }
+
   get redeliveries(): Map<number, number> {
     return this.group?.counts ?? this.counts;
   }
@@ -216,6 +232,8 @@ class ModelClient {
   outSerial = 0;
   /** The one before it, if a ping made the server ask again. */
   outBefore = 0;
+  /** Of the last heartbeat, answered or not. */
+  serial = 0;
   outSinceMs = 0;
   /** A heartbeat is due from here on. */
   dueMs: number;
@@ -280,6 +298,11 @@ export class Model implements StoreObserver {
   #mayResume: { subscription: ModelSubscription; apply: (record: Readonly<SubscriptionRecord>) => void } | undefined;
   #mayAddClient: string | undefined;
   #mayDeleteClient: string | undefined;
+  #mayDeleteChannel: string | undefined;
+  /** A durable, or a durable group, that an operator deletes. */
+  #mayForget: ModelSubscription | ModelGroup | undefined;
+  /** Subscriptions that an operator rewinds, and where to. */
+  readonly #mayRewind = new Map<ModelSubscription, number>();
   #ack: { subscription: ModelSubscription; sequence: number } | undefined;
   #ending: ModelSubscription[] = [];
   #endKind: "unsubscribe" | "close" | "client" = "client";
@@ -306,6 +329,13 @@ export class Model implements StoreObserver {
     replaced: 0,
     failed: 0,
     finished: 0,
+    purged: 0,
+    rewound: 0,
+    paused: 0,
+    unpaused: 0,
+    forgotten: 0,
+    removedChannels: 0,
+    actionsRefused: 0,
   };
 
   constructor(options: ModelOptions, view: ModelView) {
@@ -343,6 +373,9 @@ export class Model implements StoreObserver {
     if (this.#mayDeleteClient !== undefined) this.#fail("20.5: a close ended no registration");
     if (this.#ack !== undefined) this.#fail("16.3: an ack of a pending message was not recorded");
     if (this.#ending.length > 0) this.#fail("20.4: a subscription was not ended");
+    if (this.#mayDeleteChannel !== undefined) this.#fail("admin: a channel was not deleted");
+    if (this.#mayForget !== undefined) this.#fail("admin: a durable was not deleted");
+    if (this.#mayRewind.size > 0) this.#fail("admin: a subscription was not rewound");
     this.#mayCreateChannel = undefined;
   }
 
@@ -470,7 +503,9 @@ export class Model implements StoreObserver {
   /** An empty request left: the probe of a taken client ID, or a heartbeat. */
   requested(inbox: string, serial: number): void {
     const at = this.#unsentProbes.findIndex((probe) => probe.inbox === inbox);
-    if (at >= 0) {
+    // 8.6: a heartbeat that a ping repeats keeps its serial, and may leave in front of a probe of the same client.
+    const isRepeated = [...this.#clients.values()].some((client) => client.inbox === inbox && client.serial === serial);
+    if (at >= 0 && !isRepeated) {
       this.#unsentProbes.splice(at, 1)[0]!.serial = serial;
       return;
     }
@@ -492,6 +527,7 @@ export class Model implements StoreObserver {
       }
       client.outBefore = client.outSerial;
       client.outSerial = serial;
+      client.serial = serial;
       return;
     }
     const isJustEnded = this.#endedInboxes.get(inbox) === this.turn;
@@ -613,6 +649,13 @@ export class Model implements StoreObserver {
   deleteChannel(name: string): void {
     const channel = this.#channels.get(name);
     if (channel === undefined) this.#fail(`22: channel ${name} was deleted but does not exist`);
+    if (this.#mayDeleteChannel === name) {
+      this.#mayDeleteChannel = undefined;
+      this.#must(!channel.hasActive, () => `admin: channel ${name} was deleted under its subscriptions`);
+      this.counters.removedChannels++;
+      this.#channels.delete(name);
+      return;
+    }
     const limitMs = this.#options.limits.maxInactivityMs;
     this.#must(limitMs > 0 && !channel.hasActive, () => `22.2: channel ${name} was deleted although it is active`);
     this.#must(
@@ -893,8 +936,16 @@ export class Model implements StoreObserver {
     if (channel === undefined || subscription === undefined) {
       this.#fail(`20.4: ${name} ${id} was removed, it is unknown`);
     }
-    this.#must(this.#ending.includes(subscription), () => `20.4: subscription ${name} ${id} was removed for no reason`);
     const { group } = subscription;
+    if (this.#mayForget === (group ?? subscription) && !subscription.online) {
+      this.#mayForget = undefined;
+      this.counters.forgotten++;
+      if (group !== undefined) channel.groups.delete(group.name);
+      else channel.durables.delete(subscription.key);
+      channel.byId.delete(id);
+      return;
+    }
+    this.#must(this.#ending.includes(subscription), () => `20.4: subscription ${name} ${id} was removed for no reason`);
     if (group === undefined) {
       this.#must(
         !subscription.isDurable || this.#endKind === "unsubscribe",
@@ -938,6 +989,164 @@ export class Model implements StoreObserver {
     this.#ending.push(subscription);
     this.#endKind = kind === "unsubscribe" ? "unsubscribe" : "close";
     this.#expect(reply, { kind, error: "", ends: [life] });
+  }
+
+  // Operators ----------------------------------------------------------------------------------------------------------
+
+  /** What an operator asks for, before the core sees it; returns what the outcome must be shown to. */
+  administer(request: AdminRequest): (outcome: AdminOutcome) => void {
+    const channel = this.#channels.get(request.channel);
+    if (channel === undefined) return this.#mustRefuse("NOT_FOUND");
+    switch (request.kind) {
+      case "deleteChannel":
+        if (!request.force && channel.byId.size > 0) return this.#mustRefuse("CONFLICT");
+        this.#ending.push(...channel.online);
+        this.#endKind = "unsubscribe";
+        this.#mayDeleteChannel = channel.name;
+        return (outcome) => this.#mustBeDone(outcome);
+      case "purge":
+        return this.#purge(channel, request.upTo);
+      case "deleteDurable": {
+        const found = this.#durableOf(channel, request.target);
+        if (typeof found === "string") return this.#mustRefuse(found);
+        const online = found instanceof ModelGroup ? [...found.members] : found.online ? [found] : [];
+        if (online.length > 0 && !request.force) return this.#mustRefuse("CONFLICT");
+        this.#ending.push(...online);
+        this.#endKind = "close";
+        this.#mayForget = found;
+        return (outcome) => this.#mustBeDone(outcome);
+      }
+      case "rewind": {
+        const found = this.#durableOf(channel, request.target);
+        if (typeof found === "string") return this.#mustRefuse(found);
+        if (found.isBeingRewound) return this.#mustRefuse("CONFLICT");
+        const position = request.to.kind === "sequence" ? request.to.sequence - 1 : Math.max(0, channel.first - 1);
+        return this.#rewind(found, position);
+      }
+      default:
+        return this.#pause(channel, request.target, request.kind === "pause");
+    }
+  }
+
+  #mustRefuse(code: AdminRefusal): (outcome: AdminOutcome) => void {
+    this.counters.actionsRefused++;
+    return (outcome) =>
+      this.#must(
+        !outcome.ok && outcome.code === code,
+        () => `admin: instead of ${code} the answer was ${JSON.stringify(outcome)}`,
+      );
+  }
+
+  #mustBeDone(outcome: AdminOutcome): void {
+    this.#must(outcome.ok, () => `admin: the answer was ${JSON.stringify(outcome)}`);
+  }
+
+  #purge(channel: ModelChannel, wanted: number | undefined): (outcome: AdminOutcome) => void {
+    const upTo = wanted ?? channel.last;
+    if (upTo > channel.last) return this.#mustRefuse("BAD_REQUEST");
+    const { last } = channel;
+    channel.purgeAsked = Math.max(channel.purgeAsked, upTo);
+    return (outcome) => {
+      this.#mustBeDone(outcome);
+      this.counters.purged++;
+      if (this.#channels.get(channel.name) !== channel) return;
+      this.#must(
+        channel.first > upTo || last === 0,
+        () => `admin: ${channel.first} is still there, not ${upTo} removed`,
+      );
+      const { maxMessages, maxBytes, maxAgeMs } = this.#options.limits;
+      const isLimited = maxMessages > 0 || maxBytes > 0 || maxAgeMs > 0;
+      this.#must(
+        isLimited || upTo === last || channel.purgeAsked > upTo || channel.exists(upTo + 1),
+        () => `admin: a purge up to ${upTo} took ${upTo + 1}, too`,
+      );
+      this.#must(channel.store.messages.lastSequence >= last, () => "admin: a purge took the last sequence back");
+    };
+  }
+
+  #rewind(found: ModelSubscription | ModelGroup, position: number): (outcome: AdminOutcome) => void {
+    const parts = found instanceof ModelGroup
+      ? [...found.members, ...found.shadow === undefined ? [] : [found.shadow]]
+      : [found];
+    for (const part of parts) this.#mayRewind.set(part, position);
+    return (outcome) => {
+      this.#mustBeDone(outcome);
+      this.counters.rewound++;
+      found.isBeingRewound = false;
+      found.rewoundTurn = this.turn;
+      found.waiting.next = 0;
+      // From here on earlier messages come again as first deliveries.
+      for (const { life } of parts) if (life !== undefined) life.emittedLast = 0;
+    };
+  }
+
+  replaceSubscription(name: string, record: Readonly<SubscriptionRecord>, pending: readonly number[]): void {
+    const subscription = this.#channels.get(name)?.byId.get(record.id);
+    const position = subscription === undefined ? undefined : this.#mayRewind.get(subscription);
+    if (subscription === undefined || position === undefined) {
+      this.#fail(`admin: the record ${record.id} of ${name} was replaced without a reason`);
+    }
+    this.#mayRewind.delete(subscription);
+    this.#must(
+      subscription.channel.isSamePosition(record.lastSent, position),
+      () => `admin: rewound to ${record.lastSent} instead of ${position}`,
+    );
+    this.#must(pending.length === 0, () => "admin: a rewound subscription keeps pending messages");
+    const holder = subscription.group ?? subscription;
+    holder.isBeingRewound = true;
+    holder.lastSent = position;
+    subscription.redeliveries.clear();
+    subscription.lastSent = position;
+    subscription.pending.clear();
+    subscription.resume = [];
+    subscription.handedOver.clear();
+  }
+
+  #pause(channel: ModelChannel, target: AdminTarget, isPause: boolean): (outcome: AdminOutcome) => void {
+    const found = this.#targetsOf(channel, target);
+    if (typeof found === "string") return this.#mustRefuse(found);
+    for (const item of found) {
+      if (item.isPaused && !isPause) {
+        for (const part of item instanceof ModelGroup ? item.members : [item]) {
+          this.#mayBeLate(part, part.ackWaitMs);
+        }
+        item.waiting.next = 0;
+        this.counters.unpaused++;
+      }
+      if (!item.isPaused && isPause) this.counters.paused++;
+      item.isPaused = isPause;
+    }
+    return (outcome) => this.#mustBeDone(outcome);
+  }
+
+  #durableOf(channel: ModelChannel, target: AdminTarget): ModelSubscription | ModelGroup | AdminRefusal {
+    const { durableName, clientId, queueGroup } = target;
+    if (durableName === "") return "BAD_REQUEST";
+    if (queueGroup !== "") {
+      const group = channel.groups.get(`${durableName}:${queueGroup}`);
+      return group?.isDurable === true ? group : "NOT_FOUND";
+    }
+    const keys = [...channel.durables.keys()].filter((key) =>
+      clientId === "" ? key.endsWith(` ${durableName}`) : key === `${clientId} ${durableName}`
+    );
+    if (keys.length > 1) return "CONFLICT";
+    return keys.length === 0 ? "NOT_FOUND" : channel.durables.get(keys[0]!)!;
+  }
+
+  #targetsOf(channel: ModelChannel, target: AdminTarget): (ModelSubscription | ModelGroup)[] | AdminRefusal {
+    if (target.durableName !== "") {
+      const found = this.#durableOf(channel, target);
+      return typeof found === "string" ? found : [found];
+    }
+    if (target.queueGroup !== "") {
+      const group = channel.groups.get(target.queueGroup);
+      return group === undefined ? "NOT_FOUND" : [group];
+    }
+    if (target.clientId === "") return "BAD_REQUEST";
+    const own = [...channel.online].filter(({ group, client }) =>
+      group === undefined && client?.id === target.clientId
+    );
+    return own.length === 0 ? "NOT_FOUND" : own;
   }
 
   // Acks (16) ----------------------------------------------------------------------------------------------------------
@@ -1029,6 +1238,7 @@ export class Model implements StoreObserver {
   #deliveredFirst(subscription: ModelSubscription, sequence: number): void {
     const { channel, group } = subscription;
     const where = () => `message ${sequence} of ${channel.name} to subscription ${subscription.id}`;
+    this.#must(!subscription.isHeld, () => `admin: ${where()}, which is paused or being rewound`);
     for (const member of group?.members ?? [subscription]) {
       this.#must(this.#openResumes(member).length === 0, () => `19.4: ${where()} before the pending ones`);
     }
@@ -1088,6 +1298,7 @@ export class Model implements StoreObserver {
   #redelivered(subscription: ModelSubscription, sequence: number, count: number): void {
     const { channel, group } = subscription;
     const where = () => `message ${sequence} of ${channel.name} to subscription ${subscription.id}`;
+    this.#must(!subscription.isHeld, () => `admin: redelivery of ${where()}, which is paused or being rewound`);
     let owner: ModelSubscription | undefined = subscription.pending.has(sequence) ? subscription : undefined;
     if (owner === undefined && group !== undefined) {
       for (const member of group.members) if (member.pending.has(sequence)) owner = member;
@@ -1221,7 +1432,8 @@ export class Model implements StoreObserver {
     if (this.#channels.get(channel.name) !== channel || this.#view.isReading(channel.name)) return;
     for (const subscription of channel.online) {
       const life = subscription.life!;
-      if (!life.answered || life.answeredTurn >= this.turn) continue;
+      if (!life.answered || life.answeredTurn >= this.turn || subscription.isHeld) continue;
+      if (subscription.rewoundTurn >= this.turn) continue;
       if (this.#view.congestedWithin(life.inbox, 10)) continue;
       const group = subscription.group;
       if (group === undefined) {
@@ -1257,7 +1469,7 @@ export class Model implements StoreObserver {
         if (subscription.group === undefined) this.#mustMove(channel, subscription, [subscription]);
         const life = subscription.life!;
         if (!life.answered || subscription.failedSinceMs !== Infinity || subscription.maybeFailed) continue;
-        if (this.#isFailing(subscription) || this.#view.isReading(channel.name)) continue;
+        if (this.#isFailing(subscription) || this.#view.isReading(channel.name) || subscription.isHeld) continue;
         if (this.#view.congestedWithin(life.inbox, 150)) continue;
         let allowedMs = LATE_MS;
         if (subscription.group !== undefined) {
@@ -1286,6 +1498,7 @@ export class Model implements StoreObserver {
     const { waiting, lastSent } = holder;
     const next = Math.max(lastSent + 1, channel.first);
     const canMove = !this.#view.isReading(channel.name) && next <= channel.safe && channel.exists(next) &&
+      !holder.isPaused && !holder.isBeingRewound &&
       members.every((member) => member.life!.answered && this.#openResumes(member).length === 0) &&
       members.some((member) =>
         member.pending.size < member.maxInFlight && !this.#view.congestedWithin(member.life!.inbox, WAITING_MAX_MS)

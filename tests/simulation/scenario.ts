@@ -1,5 +1,6 @@
 /** One simulated run: a seed makes a climate, clients and their deeds; the model watches. */
 import { SimulatedClient } from "./clients.ts";
+import { SimulatedOperator } from "./operator.ts";
 import { Random } from "./random.ts";
 import { type Climate, type Defects, Violation, World } from "./world.ts";
 
@@ -51,14 +52,18 @@ export function simulate(seed: number, options: { traced?: boolean; defects?: De
   const world = new World(seed, climate, options.defects);
   world.traced = options.traced ?? false;
   const clients: SimulatedClient[] = [];
+  // Not in every life: what an operator does makes room for defects of others.
+  const fate = new Random(seed ^ 0x2545f491);
+  const operator = fate.chance(35) ? new SimulatedOperator(world, seed ^ 0x3c6ef372) : undefined;
   let error: unknown;
   try {
     for (let i = 0; i < climate.clientCount; i++) clients.push(new SimulatedClient(world, i));
     world.run(STORM_MS);
     world.healed = true;
     for (const client of clients) client.tame();
+    if (operator !== undefined) operator.isTame = true;
     let progress = -1;
-    for (let i = 1; ; i++) {
+    for (let i = 1;; i++) {
       const before = progress;
       progress = world.model.progress;
       // Twice at the same place is stuck.
