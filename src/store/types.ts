@@ -55,6 +55,8 @@ export interface MessageStore {
   ): number;
   /** Text for the publisher after `APPEND_FAILED`. */
   readonly lastError: string;
+  /** Why no message is taken now, as the publisher is told; empty while messages are. */
+  readonly refusal: string;
   lookup(sequence: number, into: MessageView): LookupResult;
   /** Lowest kept sequence with stamp at or after the given one; 0 if nothing was ever stored; `last + 1` if none is. */
   sequenceAtOrAfter(stampHigh: number, stampLow: number): number;
@@ -67,6 +69,13 @@ export interface MessageStore {
   expire(stampHigh: number, stampLow: number): number;
   /** Removes every message; `first` and `last` become 0. */
   empty(): void;
+  /**
+   * Stages the removal of all messages up to and including `upTo`, which is not above `lastSequence`, at the wish of an
+   * operator: for good, whatever the limits are at a later start, and without freeing a sequence. They are found until the
+   * `flush` that follows came back good, and for ever if it rejects: nobody acts on a removal that did not happen. Throws
+   * {@link StoreError} when it cannot be staged; nothing was changed then.
+   */
+  purge(upTo: number): void;
   /**
    * Persists what was staged. `undefined`: done already, nothing to wait for. Rejects with {@link StoreError}: then every
    * message that was staged and not persisted is gone, `lastSequence` is that of the last one that is safe, and `append`
@@ -101,6 +110,11 @@ export interface SubscriptionStore {
   create(record: SubscriptionRecord): number;
   /** Replaces the record of `record.id`; an unknown id is created. */
   update(record: SubscriptionRecord): void;
+  /**
+   * Puts record and pending of `record.id` in the place of what is known of it, also with a lower position, which `update`
+   * never gives it; an unknown id is created. Kept or lost as one. Throws {@link StoreError} when it cannot be staged.
+   */
+  replace(record: SubscriptionRecord, pending: readonly number[]): void;
   /** Forgets record and pending; an unknown id is not an error. */
   delete(id: number): void;
   /** `sequence` becomes pending; the stored position rises to it. False: could not be staged (the message will be sent again). */

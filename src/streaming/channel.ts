@@ -48,6 +48,8 @@ export class Channel {
   readonly inactivityTimer: OwnedTimer<Channel> | undefined;
   readonly ageTimer: OwnedTimer<Channel> | undefined;
   deleted = false;
+  /** Called once each when messages that were asked for may have been read, or the channel is deleted. */
+  readers: (() => void)[] = [];
 
   constructor(
     store: ChannelStore,
@@ -69,6 +71,14 @@ export class Channel {
     if (this.subscriptions.length > 0) return true;
     for (const group of this.groups.values()) if (group.members.length > 0) return true;
     return false;
+  }
+
+  /** Wakes those who wait for the disk. */
+  wakeReaders(): void {
+    if (this.readers.length === 0) return;
+    const waiting = this.readers;
+    this.readers = [];
+    for (const read of waiting) read();
   }
 
   /** Every online subscription, group members included. */

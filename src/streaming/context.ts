@@ -14,6 +14,14 @@ export interface OutgoingRequest {
   readonly serial: number;
 }
 
+/** Something that an operator asked for and that is staged: exactly one of the two is called. */
+export interface StagedAction {
+  /** The stores of its group came back good. */
+  done(): void;
+  /** They did not, with this text. */
+  failed(error: string): void;
+}
+
 /**
  * What was staged by the events of one turn and leaves together. `held` goes out only after the stores of `channels` (and
  * of the clients, if `storeTouched`) came back good: no acknowledgement before its bytes are as safe as promised.
@@ -33,9 +41,14 @@ export class TurnGroup {
   /** Per entry of `starts`: it was resumed, so what it was before is safe already. */
   readonly startResumed: boolean[] = [];
   storeTouched = false;
+  /** Actions of operators: answered as the held answers are. */
+  readonly actions: StagedAction[] = [];
+  /** Trace lines about held answers, for the moment in which they leave. Filled only when somebody reads traces. */
+  readonly traces: string[] = [];
 
   get empty(): boolean {
-    return this.channels.length === 0 && this.held.count === 0 && this.starts.length === 0 && !this.storeTouched;
+    return this.channels.length === 0 && this.held.count === 0 && this.starts.length === 0 && !this.storeTouched &&
+      this.actions.length === 0;
   }
 
   clear(): void {
@@ -47,6 +60,8 @@ export class TurnGroup {
     this.startAnswers.length = 0;
     this.startResumed.length = 0;
     this.storeTouched = false;
+    this.actions.length = 0;
+    this.traces.length = 0;
   }
 }
 
@@ -78,6 +93,12 @@ export interface CoreCounters {
   published: number;
   /** Requests of any kind that were answered with an error. */
   refused: number;
+  /** Publishes that the store did not take. */
+  storeRefused: number;
+  /** Turns of which something could not be flushed: what they had stored was taken back. */
+  rolledBack: number;
+  /** Messages among `published` once, whose publishers were told that they are not stored after all. */
+  takenBack: number;
   /** Encoded size of deliveries and redeliveries. */
   sentBytes: number;
   delivered: number;
@@ -108,6 +129,9 @@ export class CoreContext {
     receivedBytes: 0,
     published: 0,
     refused: 0,
+    storeRefused: 0,
+    rolledBack: 0,
+    takenBack: 0,
     sentBytes: 0,
     delivered: 0,
     redelivered: 0,

@@ -35,6 +35,8 @@ import {
   PubMsgView,
 } from "../wire/stan_hot.ts";
 import { isChannelNameValid } from "../wire/stan_subjects.ts";
+import { type AdminFinish, type AdminHost, Administration, type AdminRequest } from "./admin.ts";
+import { browse, type BrowseRequest, type BrowseResult } from "./browse.ts";
 import { Channel, type ChannelTable } from "./channel.ts";
 import type { Client, ClientRegistry } from "./client.ts";
 import { CoreContext, type CoreCounters, type Effects, type TurnGroup } from "./context.ts";
@@ -50,13 +52,14 @@ import type { Address, CoreOptions, Journal, World } from "./world.ts";
 /** Bytes that a redelivery adds to a message: flag and count. Reserved when a message is accepted (D2). */
 const REDELIVERY_TAIL_MAX_BYTES = 8;
 
-export class StreamingCore implements ChannelSource, RecoveryHost {
+export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
   readonly #context: CoreContext;
   readonly #delivery: Delivery;
   readonly #sessions: Sessions;
   readonly #subscribing: Subscribing;
   readonly #diagnosis: Diagnosis;
   readonly #recovery: Recovery;
+  readonly #administration: Administration;
   #discovery: string;
   readonly #publish = new PubMsgView();
   readonly #ack = new AckView();
@@ -82,6 +85,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
       (client) => this.#subscribing.endAll(client),
     );
     this.#recovery = new Recovery(this.#context, this.#delivery, this.#subscribing, this);
+    this.#administration = new Administration(this.#context, this.#delivery, this.#subscribing, this);
   }
 
   // Views for the monitor and for tests --------------------------------------------------------------------------------
@@ -154,6 +158,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
     // Deliveries of a batch come before its acknowledgements, responses before the first message of their subscription.
     this.#delivery.run();
     context.sealNow();
+    for (const line of group.traces) context.journal.trace(line);
     context.releaseGroup(group);
     if (group.starts.length > 0) {
       for (let i = 0; i < group.starts.length; i++) {
@@ -162,6 +167,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
       this.#delivery.run();
       context.sealNow();
     }
+    for (let i = 0; i < group.actions.length; i++) group.actions[i]!.done();
   }
 
   /**
@@ -169,7 +175,9 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
    * safe all the same become visible: an error promises nothing, and a publisher that repeats is served twice, not never.
    */
   groupFailed(group: TurnGroup, error: string): void {
+    group.traces.length = 0;
     const { held } = group;
+    this.#context.counters.rolledBack++;
     const text = bytesOf(error);
     for (let i = 0; i < held.count; i++) if (held.isInArena(i)) this.#failAck(held, i, text);
     for (let i = 0; i < group.starts.length; i++) {
@@ -187,6 +195,8 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
       // What was taken back is behind the store's last sequence.
       group.lastSequences[i] = Math.min(group.lastSequences[i]!, group.channels[i]!.messages.lastSequence);
     }
+    for (const action of group.actions) action.failed(error);
+    group.actions.length = 0;
     this.groupDone(group);
   }
 
@@ -202,6 +212,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
     held.starts[i] = 0;
     this.#context.counters.refused++;
     this.#context.counters.published--;
+    this.#context.counters.takenBack++;
   }
 
   /** The effects were carried out; their buffers are used again. */
@@ -246,6 +257,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
   #watchStore(channel: Channel): void {
     const context = this.#context;
     channel.messages.onReadable = () => {
+      channel.wakeReaders();
       this.#delivery.markChannelReady(channel);
       context.again = true;
       context.world.wake();
@@ -312,7 +324,10 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
       message.dataStart,
       message.dataEnd,
     );
-    if (size <= 0) return this.#refusePublish(buffer, message, reply, bytesOf(messages.lastError));
+    if (size <= 0) {
+      context.counters.storeRefused++;
+      return this.#refusePublish(buffer, message, reply, bytesOf(messages.lastError));
+    }
     if (channel.storedBy !== context.group.serial) this.#firstOfTurn(channel);
     context.counters.published++;
     if (context.journal.traceEnabled) this.#tracePublish(buffer, channel, client.id);
@@ -440,6 +455,18 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
     if (this.#delivery.hasWork) this.#context.again = true;
   }
 
+  // Operators ----------------------------------------------------------------------------------------------------------
+
+  /** Carries out what an operator asks for. An event like a request of a client: the answer comes when it is safe. */
+  administer(request: AdminRequest, finish: AdminFinish): void {
+    this.#administration.perform(request, finish);
+  }
+
+  /** Reads stored messages for an operator. No event: nothing is changed by it. */
+  browse(request: BrowseRequest, finish: (result: BrowseResult) => void): void {
+    browse(request, finish);
+  }
+
   // Channels -----------------------------------------------------------------------------------------------------------
 
   find(name: string): Channel | undefined {
@@ -511,27 +538,32 @@ export class StreamingCore implements ChannelSource, RecoveryHost {
       return;
     }
     try {
-      context.store.deleteChannel(channel.name);
+      this.removeChannel(channel);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       // 22.6: the channel stays and the time starts again.
       context.journal.error(`Deleting channel "${displayText(channel.name)}" failed: ${error.message}`);
       context.wheel.arm(channel.inactivityTimer!, context.nowMs + channel.limits.maxInactivityMs);
-      return;
     }
+  }
+
+  /** Nobody is subscribed any more: the channel ends, in the store and here. Throws {@link StoreError}: it stays. */
+  removeChannel(channel: Channel): void {
+    const context = this.#context;
+    context.store.deleteChannel(channel.name);
     channel.deleted = true;
     if (channel.ageTimer !== undefined) context.wheel.disarm(channel.ageTimer);
+    this.holdInactivity(channel);
     context.channels.remove(channel);
     context.group.storeTouched = true;
     context.journal.info(`Channel "${displayText(channel.name)}" has been deleted`);
+    channel.wakeReaders();
   }
 
   #tracePublish(buffer: Uint8Array, channel: Channel, clientId: string): void {
     const guid = byteString(buffer, this.#publish.guidStart, this.#publish.guidEnd);
-    this.#context.journal.trace(
-      `[Client:${clientId}] Received message from publisher subj=${displayText(channel.name)} guid=${
-        displayText(guid)
-      }`,
-    );
+    const what = `subj=${displayText(channel.name)} guid=${displayText(guid)}`;
+    this.#context.journal.trace(`[Client:${displayText(clientId)}] Received message from publisher ${what}`);
+    this.#context.group.traces.push(`[Client:${displayText(clientId)}] Acking Publisher ${what}`);
   }
 }

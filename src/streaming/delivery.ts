@@ -82,6 +82,19 @@ export class Delivery {
     }
   }
 
+  /** Something that was held is not any more: new messages flow, and what became due meanwhile goes out. */
+  released(item: StanSubscription | QueueGroup): void {
+    if (item.holds !== 0) return;
+    const context = this.#context;
+    for (const subscription of item instanceof QueueGroup ? item.members : [item]) {
+      if (!subscription.online) continue;
+      if (subscription.pending.count > 0 || subscription.startingUp) context.wheel.arm(subscription, context.nowMs);
+    }
+    if (item instanceof QueueGroup) this.markGroupReady(item);
+    else this.markReady(item);
+    context.again = true;
+  }
+
   beginTurn(): void {
     this.#bytesLeft = TURN_BYTES;
   }
@@ -112,7 +125,7 @@ export class Delivery {
 
   /** 15.3 */
   #pump(subscription: StanSubscription): void {
-    if (!subscription.online || !subscription.initialized) return;
+    if (!subscription.online || !subscription.initialized || subscription.holds !== 0) return;
     const channel = subscription.channel;
     const resumes = subscription.resumeLeft !== undefined;
     if (!resumes && (subscription.stalled || subscription.newOnHold || subscription.lastSent >= channel.visibleLast)) {
@@ -146,7 +159,7 @@ export class Delivery {
 
   /** 15.4 */
   #pumpGroup(group: QueueGroup): void {
-    if (group.members.length === 0) return;
+    if (group.members.length === 0 || group.holds !== 0) return;
     const channel = group.channel;
     for (const member of group.members) {
       if (member.resumeLeft === undefined) continue;
@@ -217,8 +230,12 @@ export class Delivery {
     context.now.add(subscription.address!, view.buffer, view.start, view.end, redeliveryCount);
     if (context.journal.traceEnabled) this.#traceDelivery(subscription, sequence, redeliveryCount);
     context.counters.sentBytes += view.end - view.start;
-    if (redelivery) context.counters.redelivered++;
-    else context.counters.delivered++;
+    if (redelivery) {
+      context.counters.redelivered++;
+      (subscription.group ?? subscription).redelivered++;
+    } else {
+      context.counters.delivered++;
+    }
     if (subscription.dueTick < 0) context.wheel.arm(subscription, context.nowMs + subscription.ackWaitMs);
     if (redelivery) {
       const expiry = pending.get(sequence);
@@ -323,6 +340,8 @@ export class Delivery {
     const context = this.#context;
     const { wheel, nowMs } = context;
     if (!subscription.online || subscription.channel.deleted) return;
+    // `released` arms it again.
+    if ((subscription.group ?? subscription).holds !== 0) return;
     const { pending, startingUp } = subscription;
     if (startingUp && nowMs < subscription.startUpUntilMs && !context.world.isHeard(subscription.address!)) {
       // D12, mended: its client is on its way back. What were sent now would reach nobody and come again an ack wait later.

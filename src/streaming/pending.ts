@@ -113,6 +113,17 @@ export class PendingTable {
     return earliest;
   }
 
+  /** The lowest sequence, 0 when nothing is pending. Looks at every slot: for the monitor. */
+  lowest(): number {
+    let lowest = 0;
+    const slots = this.#slots;
+    for (let at = 0; at <= this.#mask; at++) {
+      const found = slots[at * 2]!;
+      if (found !== 0 && (lowest === 0 || found < lowest)) lowest = found;
+    }
+    return lowest;
+  }
+
   /** True when something lower than `sequence` is pending. */
   hasBelow(sequence: number): boolean {
     const slots = this.#slots;
@@ -121,6 +132,12 @@ export class PendingTable {
       if (found !== 0 && found < sequence) return true;
     }
     return false;
+  }
+
+  /** Nothing is pending any more. */
+  clear(): void {
+    this.count = 0;
+    this.shrink();
   }
 
   /** Gives memory of a past burst back. */

@@ -1,6 +1,6 @@
 /** Subscriptions that share the messages of a channel, with one position (streaming-protocol.md 18). */
 import type { Channel } from "./channel.ts";
-import type { StanSubscription } from "./subscription.ts";
+import { HOLD_PAUSED, type StanSubscription } from "./subscription.ts";
 
 export class QueueGroup {
   readonly channel: Channel;
@@ -11,11 +11,15 @@ export class QueueGroup {
   lastSent = 0;
   stalledCount = 0;
   newOnHold = false;
+  /** As of a subscription, for all members. */
+  holds = 0;
   /** Was created by, or is kept for, a durable member: it outlives its members (D15: once durable, always durable). */
   isDurable: boolean;
   /** The record that keeps a durable group alive while it has no member. */
   shadow: StanSubscription | undefined = undefined;
   redeliveryCounts: Map<number, number> | undefined = undefined;
+  /** Redeliveries of this run, for the monitor. */
+  redelivered = 0;
   inReady = false;
   waitsForDrain = false;
 
@@ -23,6 +27,11 @@ export class QueueGroup {
     this.channel = channel;
     this.name = name;
     this.isDurable = isDurable;
+  }
+
+  /** By an operator. */
+  get isPaused(): boolean {
+    return (this.holds & HOLD_PAUSED) !== 0;
   }
 
   /**

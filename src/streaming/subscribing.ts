@@ -5,6 +5,7 @@ import {
   decodeSubscriptionRequest,
   decodeUnsubscribeRequest,
   encodeSubscriptionResponse,
+  START_POSITION,
   type SubscriptionRequest,
 } from "../wire/stan_control.ts";
 import { STAN_ERROR } from "../wire/stan_errors.ts";
@@ -427,10 +428,19 @@ export class Subscribing {
     this.#context.journal.debug(
       `[Client:${displayText(record.clientId)}] ${resumed ? "Resumed" : "Started new"} ${kind}subscription, ` +
         `subject=${displayText(channel.name)}, inbox=${displayText(record.inbox)}${name}, subid=${record.id}, ` +
-        `sending from sequence ${subscription.lastSent + 1}`,
+        `sending ${(resumed ? undefined : START_WORDS[request.startPosition]) ?? "from sequence"}, ` +
+        `seq=${subscription.lastSent + 1}`,
     );
   }
 }
+
+/** What a subscription asked for, in the reference's words as far as they are known. */
+const START_WORDS: Readonly<Record<number, string>> = Object.freeze({
+  [START_POSITION.NEW_ONLY]: "new-only",
+  [START_POSITION.LAST_RECEIVED]: "last message",
+  [START_POSITION.TIME_DELTA_START]: "from time",
+  [START_POSITION.FIRST]: "from beginning",
+});
 
 /** Seconds on the wire; negative ones are milliseconds in test mode and refused otherwise. */
 function ackWaitMsOf(ackWaitSecs: number): number {

@@ -7,6 +7,10 @@ import { PendingTable } from "./pending.ts";
 import type { QueueGroup } from "./queue_group.ts";
 import type { Address } from "./world.ts";
 
+/** Bits of `holds`: an operator paused it; it is being rewound and what it gets next is not certain yet. */
+export const HOLD_PAUSED = 1;
+export const HOLD_REWIND = 2;
+
 /** A subscription, and the timer of its redeliveries. */
 export class StanSubscription extends TimerNode {
   readonly channel: Channel;
@@ -32,10 +36,14 @@ export class StanSubscription extends TimerNode {
   asksDurable: boolean;
   /** Recovered, and not all of what it had pending was looked at yet (23.5). */
   startingUp = false;
+  /** Redeliveries of this run, for the monitor; members of a group count into the group's. */
+  redelivered = 0;
   /** Until then its client is waited for, monotonic milliseconds. */
   startUpUntilMs = 0;
   /** Its client misses heartbeats. */
   failedHeartbeat = false;
+  /** Why nothing is delivered to it, not even again; 0 = it is. Members of a group are held by their group's. */
+  holds = 0;
   /** Ended for good, or this object was replaced. Everything that still refers to it must leave it alone. */
   closed = false;
   /** Its client has acknowledged something at this inbox: it listens there, or did. */
@@ -82,6 +90,11 @@ export class StanSubscription extends TimerNode {
 
   get online(): boolean {
     return this.client !== undefined && !this.closed;
+  }
+
+  /** By an operator; of a member its group tells. */
+  get isPaused(): boolean {
+    return (this.holds & HOLD_PAUSED) !== 0;
   }
 
   override fire(): void {

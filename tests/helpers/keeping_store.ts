@@ -46,6 +46,11 @@ class KeepingSubscriptions implements SubscriptionStore {
     });
   }
 
+  replace(record: SubscriptionRecord, pending: readonly number[]): void {
+    this.#inner.replace(record, pending);
+    this.kept.set(record.id, { record: { ...record }, pending: new Set(pending) });
+  }
+
   delete(id: number): void {
     this.#inner.delete(id);
     this.kept.delete(id);

@@ -219,6 +219,7 @@ function readChannel(
   }
   if (!names.has("subs.dat") && !options.isOpen) problem(`${path}: no subs.dat`);
   numbers.sort((a, b) => a - b);
+  const purged = names.has(".purged") ? new TextDecoder().decode(files.contentOf(`${path}/.purged`)!) : "";
   let last = 0;
   let stamp = 0n;
   for (const number of numbers) {
@@ -245,7 +246,12 @@ function readChannel(
       if (fields.some((field, i) => i > 0 && field.number <= fields[i - 1]!.number)) {
         problem(`${where}.dat at ${offset}: fields out of order`);
       }
-      if (message.sequence <= last || (!gaps && last > 0 && message.sequence !== last + 1)) {
+      // A server that dies while it finishes a purge leaves the marker of the last sequence beside the message itself.
+      const isMarker = options.isOpen === true && message.sequence === last && message.data.length === 0 &&
+        new RegExp(`^purged ${last} `, "m").test(purged);
+      if (
+        (message.sequence <= last && !isMarker) || (!gaps && last > 0 && !isMarker && message.sequence !== last + 1)
+      ) {
         problem(`${where}.dat at ${offset}: sequence ${message.sequence} behind ${last}`);
       }
       if (message.stampNs < stamp && !gaps) problem(`${where}.dat at ${offset}: the stamp goes back`);

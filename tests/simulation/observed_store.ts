@@ -30,6 +30,7 @@ export interface StoreObserver {
   append(channel: string, sequence: number, data: Uint8Array, reply: string, stamp: bigint, accepted: boolean): void;
   createSubscription(channel: string, record: Readonly<SubscriptionRecord>): void;
   updateSubscription(channel: string, record: Readonly<SubscriptionRecord>): void;
+  replaceSubscription(channel: string, record: Readonly<SubscriptionRecord>, pending: readonly number[]): void;
   deleteSubscription(channel: string, id: number): void;
   addPending(channel: string, id: number, sequence: number): void;
   ackPending(channel: string, id: number, sequence: number): void;
@@ -55,6 +56,8 @@ export interface StoreDefects {
   readonly consumesRefused?: boolean;
   /** Messages stay when they are too old. */
   readonly keepsOld?: boolean;
+  /** A purge takes one message more than it was told. */
+  readonly purgesTooMuch?: boolean;
   /** That a message was read is told to nobody. */
   readonly readsSilently?: boolean;
 }
@@ -67,6 +70,8 @@ const READ_STAYS_MS = 300;
 
 class ObservedMessages implements MessageStore {
   #skipped = 0;
+  /** Asked for, and not handed to a flush yet. */
+  #purgeTo = 0;
   /** Until when messages that were read stay in memory. */
   readonly #inMemoryUntilMs = new Map<number, number>();
   readonly #reading = new Set<number>();
@@ -90,6 +95,9 @@ class ObservedMessages implements MessageStore {
   }
   get byteCount(): number {
     return this.inner.byteCount;
+  }
+  get refusal(): string {
+    return this.inner.refusal;
   }
   get onReadable(): (() => void) | undefined {
     return this.inner.onReadable;
@@ -159,10 +167,21 @@ class ObservedMessages implements MessageStore {
   empty(): void {
     this.inner.empty();
   }
+  /** As a store on disk does it: what is purged is gone when the flush that follows is over. */
+  purge(upTo: number): void {
+    this.#purgeTo = Math.max(this.#purgeTo, upTo);
+  }
   flush(): Promise<void> | undefined {
     const last = this.inner.lastSequence;
-    const ticket = this.fate.flush(() => this.observer.flushed(this.channel, this.inner, last));
-    if (ticket === undefined) this.observer.flushed(this.channel, this.inner, last);
+    const purgeTo = this.#purgeTo;
+    this.#purgeTo = 0;
+    const end = () => {
+      const extra = purgeTo > 0 && purgeTo < last && this.fate.defects.purgesTooMuch === true ? 1 : 0;
+      this.inner.purge(purgeTo + extra);
+      this.observer.flushed(this.channel, this.inner, last);
+    };
+    const ticket = this.fate.flush(end);
+    if (ticket === undefined) end();
     return ticket;
   }
 }
@@ -186,6 +205,10 @@ class ObservedSubscriptions implements SubscriptionStore {
   update(record: SubscriptionRecord): void {
     this.inner.update(record);
     this.observer.updateSubscription(this.channel, { ...record });
+  }
+  replace(record: SubscriptionRecord, pending: readonly number[]): void {
+    this.inner.replace(record, pending);
+    this.observer.replaceSubscription(this.channel, { ...record }, pending);
   }
   delete(id: number): void {
     this.inner.delete(id);

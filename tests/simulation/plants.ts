@@ -3,6 +3,7 @@
  * replaces a method of a part of the core for the time of a run.
  */
 import { TimerWheel } from "../../src/base/timer_wheel.ts";
+import type { AdminRequest } from "../../src/streaming/admin.ts";
 import { Channel, ChannelTable } from "../../src/streaming/channel.ts";
 import { CoreContext, type TurnGroup } from "../../src/streaming/context.ts";
 import { StreamingCore } from "../../src/streaming/core.ts";
@@ -11,7 +12,7 @@ import { PendingTable } from "../../src/streaming/pending.ts";
 import { QueueGroup } from "../../src/streaming/queue_group.ts";
 import { Sessions } from "../../src/streaming/sessions.ts";
 import { Subscribing } from "../../src/streaming/subscribing.ts";
-import { StanSubscription } from "../../src/streaming/subscription.ts";
+import { HOLD_REWIND, StanSubscription } from "../../src/streaming/subscription.ts";
 import { ClientRegistry } from "../../src/streaming/client.ts";
 import { CoreDriver } from "../helpers/core_driver.ts";
 import type { Defects } from "./world.ts";
@@ -421,4 +422,63 @@ export const PLANTS: readonly Plant[] = [
       };
     },
   },
+  {
+    name: "admin: a paused subscription gets redeliveries",
+    plant: () =>
+      replace(Delivery.prototype, "expire", (original) =>
+        function (this: Delivery, subscription: StanSubscription) {
+          const holder = subscription.group ?? subscription;
+          const { holds } = holder;
+          holder.holds = 0;
+          original.call(this, subscription);
+          holder.holds = holds;
+        }),
+  },
+  {
+    name: "admin: what became due during a pause is forgotten",
+    plant: () =>
+      replace(
+        Delivery.prototype,
+        "released",
+        () =>
+          function (this: Delivery, item: StanSubscription | QueueGroup) {
+            if (item instanceof QueueGroup) this.markGroupReady(item);
+            else this.markReady(item);
+          },
+      ),
+  },
+  {
+    name: "admin: nobody is told that a pause is over",
+    plant: () => replace(Delivery.prototype, "released", () => () => {}),
+  },
+  {
+    name: "admin: a rewound subscription keeps what it had pending",
+    plant: () => replace(PendingTable.prototype, "clear", () => () => {}),
+  },
+  {
+    name: "admin: deliveries do not wait until the new position is safe",
+    plant: () =>
+      replace(CoreContext.prototype, "takeGroup", (original) =>
+        function (this: CoreContext) {
+          const group = original.call(this) as TurnGroup;
+          for (const { durables, groups } of group.channels) {
+            for (const durable of durables.values()) durable.holds &= ~HOLD_REWIND;
+            for (const one of groups.values()) one.holds &= ~HOLD_REWIND;
+          }
+          return group;
+        }),
+  },
+  {
+    name: "admin: a channel is deleted under its subscriptions",
+    plant: () =>
+      replace(
+        StreamingCore.prototype,
+        "administer",
+        (original) =>
+          function (this: StreamingCore, request: AdminRequest, finish: unknown) {
+            original.call(this, request.kind === "deleteChannel" ? { ...request, force: true } : request, finish);
+          },
+      ),
+  },
+  { name: "admin: a purge takes one message too many", defects: { purgesTooMuch: true } },
 ];

@@ -27,7 +27,7 @@ const PLANT_SEEDS = 40;
 const HASHES: Readonly<Record<number, string>> = {
   1: "88ca6ffb",
   2: "d1427bb9",
-  7: "f4cd197c",
+  7: "a64c4f25",
   23: "dad4ef7a",
   105: "8b3ceda2",
   38602: "1524853a",

@@ -8,6 +8,7 @@ import type { ChannelLimits, StoreLimits } from "../../src/store/types.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { StreamingCore } from "../../src/streaming/core.ts";
 import { SendList } from "../../src/streaming/send_list.ts";
+import type { AdminRequest } from "../../src/streaming/admin.ts";
 import type { Address, CoreOptions, Journal } from "../../src/streaming/world.ts";
 import { decodeMsgProto, MsgProtoView } from "../../src/wire/stan_hot.ts";
 import { stanSubjects } from "../../src/wire/stan_subjects.ts";
@@ -422,6 +423,18 @@ export class World {
       this.driver.serve(kind, payload, reply);
       this.model.handled();
     });
+  }
+
+  /** An operator asks for something: between two events of clients, without a network. */
+  administer(request: AdminRequest): void {
+    this.driver.begin();
+    this.note(`operator -> ${JSON.stringify(request)}`);
+    const expected = this.model.administer(request);
+    this.driver.core.administer(request, (outcome) => {
+      this.note(`operator <- ${outcome.ok ? "done" : outcome.code}`);
+      expected(outcome);
+    });
+    this.model.handled();
   }
 
   ack(connection: Connection, ackInbox: string, channel: string, sequence: number, payload: Uint8Array): void {

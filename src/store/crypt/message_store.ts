@@ -133,6 +133,10 @@ export class CryptMessageStore implements MessageStore {
     return this.#inner.lastError;
   }
 
+  get refusal(): string {
+    return this.#inner.refusal;
+  }
+
   get onReadable(): (() => void) | undefined {
     return this.#inner.onReadable;
   }
@@ -319,6 +323,11 @@ export class CryptMessageStore implements MessageStore {
   empty(): void {
     this.#inner.empty();
     this.#forgetAll();
+  }
+
+  /** What the cache has of them is not found any more: the store underneath is asked first. */
+  purge(upTo: number): void {
+    this.#inner.purge(upTo);
   }
 
   #forgetAll(): void {

@@ -349,7 +349,7 @@ export class FileStore implements Store {
       ? undefined
       : (data: string, index: string) => this.#archive(name, data, index);
     const messages = new FileMessageLog(this.#shared, name, bytesOf(name), directory, limits, archive);
-    if (recovered !== undefined) messages.adopt(recovered.slices, recovered.damaged);
+    if (recovered !== undefined) messages.adopt(recovered.slices, recovered.damaged, recovered.mark);
     const subscriptions = new FileSubscriptionLog(
       this.#shared,
       subscriptionFile,
@@ -635,6 +635,8 @@ export class FileStore implements Store {
     }
     waits.push(this.#clients?.flush(), this.#clients?.compactionEnded);
     await Promise.allSettled(waits);
+    const messages = [...this.#channels.values()].map((channel) => channel.messages);
+    await Promise.allSettled(messages.filter(({ wantsFlush }) => wantsFlush).map((log) => log.flush()));
   }
 
   #mustBeOpen(): void {

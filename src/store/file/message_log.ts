@@ -22,6 +22,7 @@ import {
   type LookupResult,
   type MessageStore,
   type MessageView,
+  StoreError,
 } from "../types.ts";
 import { Block, BLOCK_INDEX_STRIDE, type BlockOwner } from "./block.ts";
 import type { SyncedDirectory } from "./directory.ts";
@@ -38,6 +39,7 @@ import {
 } from "./format.ts";
 import { LogFile } from "./log_file.ts";
 import { type SliceLimits, sliceLimits } from "./options.ts";
+import { type PurgeMark, purgeMarkPath, writePurgeMarks } from "./purge_mark.ts";
 import {
   clientTextOf,
   type FileStoreShared,
@@ -79,6 +81,7 @@ interface Safe {
   lastStampLow: number;
   dataSize: number;
   indexSize: number;
+  mark: PurgeMark | undefined;
 }
 
 /** A read of a block under way. */
@@ -148,6 +151,14 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   #needsCut = false;
   /** Count and bytes could not be read back after a failure. */
   #needsMeasure = false;
+  /** The one that was written last; in force when it is the safe one. */
+  #mark: PurgeMark | undefined;
+  /** The last one that a flush was asked for. */
+  #flushedMark: PurgeMark | undefined;
+  /** A mark that was taken back may still be on the disk. */
+  #needsMark = false;
+  /** The next flush makes it safe, and the slices before it go. */
+  #markerIsStaged = false;
   /** Files of slices that were taken back and could not be removed. */
   #leftovers: string[] = [];
   /** Files of slices that hold nothing any more. */
@@ -221,8 +232,11 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
 
   // Recovery -----------------------------------------------------------------------------------------------------------
 
-  /** Takes over what was found on disk, ascending, and enforces the limits. Damaged messages are gaps with a name. */
-  adopt(slices: Slice[], damaged: readonly number[]): void {
+  /**
+   * Takes over what was found on disk, ascending, and enforces the limits. Damaged messages are gaps with a name. `mark`:
+   * what counts begins behind it.
+   */
+  adopt(slices: Slice[], damaged: readonly number[], mark: PurgeMark | undefined): void {
     this.#slices = slices;
     for (const sequence of damaged) this.#damaged.add(sequence);
     this.#first = slices[0]?.firstSequence ?? 0;
@@ -231,12 +245,21 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       this.#count += slice.recordCount;
       this.#bytes += slice.bytes;
     }
+    this.#mark = this.#flushedMark = mark;
+    if (mark !== undefined && mark.sequence >= this.#first) this.#beginAt(this.#existingFrom(mark.sequence + 1));
     this.#safe = this.#snapshot();
     this.#flushedTo = this.#last;
     if (this.#shared.options.sync) this.#distrust();
     this.#enforceLimits();
     this.#safe.first = this.#first;
     this.#removeDeadSlices();
+    // A purge that was interrupted is finished.
+    if (mark !== undefined && mark.sequence === this.#last) this.#shared.wantsTick(this);
+  }
+
+  /** A flush is wanted though nobody has asked for one: something is to go behind it. */
+  get wantsFlush(): boolean {
+    return this.#wantsFlush;
   }
 
   /** What was not synced when the process before this one ended is at the end, and no more than may be staged. */
@@ -431,15 +454,18 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
 
   flush(): Promise<void> | undefined {
     if (this.#retired) return undefined;
-    const isStaged = this.#dirty.length > 0 || !this.#directory.isSafe && this.#shared.options.sync;
+    const isPurging = this.#mark !== this.#safe.mark;
+    const isStaged = this.#dirty.length > 0 || isPurging || !this.#directory.isSafe && this.#shared.options.sync;
     // Staged in the same turn as what failed: it goes the same way.
     if (this.#failedSerial !== Infinity) {
       this.#flushedTo = this.#last;
+      this.#flushedMark = this.#mark;
       return isStaged || this.#last > this.#safe.last ? this.#failed(this.#flushSerial, this.#failure) : undefined;
     }
     if (!isStaged && this.#flushes === undefined && this.#owed === undefined) return undefined;
     const serial = ++this.#flushSerial;
     this.#flushedTo = this.#last;
+    this.#flushedMark = this.#mark;
     if (this.#owed !== undefined) {
       const error = this.#owed;
       this.#owed = undefined;
@@ -451,7 +477,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       return this.#failed(serial, error);
     }
     const snapshot = this.#snapshot();
-    if (!this.#shared.options.sync) {
+    // A purge is synced in any case: what it leaves is little, and without it the sequences would begin again.
+    if (!this.#shared.options.sync && !isPurging && !this.#markerIsStaged) {
       this.#dirty.length = 0;
       this.#becameSafe(snapshot);
       return undefined;
@@ -512,15 +539,22 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       lastStampLow: slice?.lastStampLow ?? 0,
       dataSize: slice?.data.size ?? 0,
       indexSize: slice?.index.size ?? 0,
+      mark: this.#mark,
     };
   }
 
   #becameSafe(safe: Safe): void {
     // What expired meanwhile stays so.
     if (this.#safe.first > safe.first) safe.first = Math.min(this.#safe.first, safe.last + 1);
+    if (safe.mark !== undefined && safe.mark.sequence >= safe.first) {
+      const first = this.#existingFrom(safe.mark.sequence + 1);
+      safe.first = Math.min(first, safe.last + 1);
+      if (first > this.#first) this.#beginAt(first);
+    }
     this.#safe = safe;
     this.#unproven = false;
     this.#wantsFlush = false;
+    this.#markerIsStaged = false;
     let kept = 0;
     for (const block of this.#pinned) {
       const isSafe = block.endSequence - 1 <= safe.last && block.writtenBytes === block.usedBytes;
@@ -535,6 +569,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#pinned.length = kept;
     this.#shared.cache.trim();
     this.#removeDeadSlices();
+    this.#leaveMarker();
   }
 
   // Failure ------------------------------------------------------------------------------------------------------------
@@ -609,12 +644,32 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#frontSlice = undefined;
     this.#tail = undefined;
     this.#found = undefined;
-    if (this.#last > this.#flushedTo) this.#owed = this.#failure;
+    if (this.#last > this.#flushedTo || this.#mark !== this.#flushedMark) this.#owed = this.#failure;
     this.#flushedTo = safe.last;
+    if (this.#mark !== safe.mark) {
+      this.#mark = safe.mark;
+      this.#needsMark = true;
+    }
+    this.#flushedMark = safe.mark;
+    this.#markerIsStaged = false;
     this.#last = safe.last;
     this.#first = Math.min(safe.first, safe.last + (safe.last > 0 ? 1 : 0));
     this.#needsMeasure = !this.#measure();
     if (this.#needsCut) this.#tryCut();
+    if (this.#needsMark) this.#tryMark();
+  }
+
+  /** The mark that counts is on the disk again. */
+  #tryMark(): boolean {
+    try {
+      writePurgeMarks(this.#shared.disk, this.#directory.path, this.#mark === undefined ? [] : [this.#mark]);
+      this.#directory.changed();
+      this.#needsMark = false;
+      return true;
+    } catch (error) {
+      this.#shared.log.debug(`Channel "${displayText(this.#name)}": ${messageOf(error)}`);
+      return false;
+    }
   }
 
   /**
@@ -641,6 +696,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       slice?.index.truncate(slice.index.size);
       slice?.data.truncate(slice.data.size);
       this.#needsCut = false;
+      // Also if nothing is ever written to this slice again: what was cut off must not come back in front of the next one.
+      if (slice !== undefined) this.#markDirty(slice);
       return true;
     } catch (error) {
       this.#shared.log.debug(`Channel "${displayText(this.#name)}": ${messageOf(error)}`);
@@ -674,6 +731,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   tryResume(): void {
     if (this.#refusal === "" || this.#retired || this.#failedSerial !== Infinity || this.#flushesUnderWay > 0) return;
     if (this.#needsCut && !this.#tryCut()) return;
+    if (this.#needsMark && !this.#tryMark()) return;
     // The next slice will take that name, or a start find messages there that were taken back.
     this.#leftovers = this.#removeFiles(this.#leftovers);
     if (this.#leftovers.length > 0) return;
@@ -756,6 +814,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     const slices = this.#slices;
     let low = 0;
     let high = slices.length;
+    // One that has nothing yet is behind all others.
+    if (high > 0 && slices[high - 1]!.recordCount === 0) high--;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (slices[middle]!.lastSequence < sequence) low = middle + 1;
@@ -1014,11 +1074,132 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   /** The sequence of record `record` of `slice`, or of the first one behind it; `last + 1` when there is none. */
   #nextExisting(slice: Slice, record: number): number {
     if (record < slice.recordCount) return slice.sequenceOf(record);
-    for (let i = this.#slices.indexOf(slice) + 1; i < this.#slices.length; i++) {
-      const next = this.#slices[i]!;
-      if (next.recordCount > 0) return next.firstSequence;
+    return this.#existingFrom(slice.lastSequence + 1);
+  }
+
+  /** The first sequence at or behind `sequence` that has a record; `last + 1` when there is none. */
+  #existingFrom(sequence: number): number {
+    const slice = this.#slices[this.#sliceAt(sequence)];
+    if (slice === undefined || slice.recordCount === 0) return this.#last + 1;
+    return slice.sequenceOf(slice.recordAt(sequence));
+  }
+
+  /** What is before `first` does not count any more. */
+  #beginAt(first: number): void {
+    this.#first = first;
+    this.#needsMeasure = !this.#measure();
+    if (this.#needsMeasure) this.#shared.wantsTick(this);
+  }
+
+  /**
+   *   purge -> a new slice, if nothing is to be left: what is stored from here on is not among what goes
+   *            the mark, which is on the disk when this returns
+   *   flush -> the mark is safe, so it is in force: what is before it does not count any more
+   *            nothing was stored meanwhile? a marker in the new slice (`#leaveMarker`), and another flush
+   *         -> slices that hold nothing else go, as they go behind limits
+   *
+   * A flush that fails takes back mark and slice; should the disk not even take that, and the process end before it does, the
+   * next start carries the purge out.
+   */
+  purge(upTo: number): void {
+    assert(upTo <= this.#last, "what was never stored cannot be purged");
+    if (this.#retired) throw new StoreError("STORE_CLOSED", "the channel's store is closed");
+    // One that only lacks space is not refused: this is how an operator makes some.
+    if (this.#isUnsettled) throw new StoreError("STORE_IO", clientTextOf(this.#failure));
+    if (upTo <= (this.#mark?.sequence ?? 0)) return;
+    const stamp = { stampHigh: 0, stampLow: 0 };
+    const slice = this.#sliceOf(upTo);
+    if (slice !== undefined && this.#readOne(slice, slice.recordAt(upTo))) {
+      stamp.stampHigh = this.#record.stampHigh;
+      stamp.stampLow = this.#record.stampLow;
     }
-    return this.#last + 1;
+    const mark: PurgeMark = { sequence: upTo, ...stamp };
+    const isRolled = upTo === this.#last && this.#newestHoldsMessages;
+    if (isRolled && this.#roll() === undefined) throw new StoreError("STORE_IO", this.#lastError);
+    try {
+      const before = this.#safe.mark;
+      writePurgeMarks(this.#shared.disk, this.#directory.path, before === undefined ? [mark] : [mark, before]);
+    } catch (error) {
+      if (isRolled) this.#unroll();
+      throw toStoreError(error);
+    }
+    this.#mark = mark;
+    this.#directory.changed();
+  }
+
+  /** Something that failed has not been put right on the disk. */
+  get #isUnsettled(): boolean {
+    return this.#failedSerial !== Infinity || this.#needsCut || this.#needsMark || this.#needsMeasure ||
+      this.#leftovers.length > 0;
+  }
+
+  /** Something besides a marker. A single message without a payload is as good as one. */
+  get #newestHoldsMessages(): boolean {
+    const slice = this.#slices[this.#slices.length - 1];
+    if (slice === undefined || slice.recordCount === 0) return false;
+    const markerBytes = MESSAGE_OVERHEAD_BYTES + this.#channel.length + ENVELOPE_BYTES_MAX;
+    return slice.recordCount > 1 || slice.bytes > markerBytes;
+  }
+
+  /**
+   * Where everything was purged: an empty message of the last sequence in a slice of its own, so that the others can go and
+   * the reference still knows what the last sequence was. Only behind a mark that is safe: else it would be taken for a message.
+   */
+  #leaveMarker(): void {
+    const mark = this.#safe.mark;
+    if (mark === undefined || mark !== this.#mark || mark.sequence !== this.#last || this.#last !== this.#safe.last) {
+      return;
+    }
+    if (this.#isUnsettled || this.#retired || this.#markerIsStaged) return;
+    const newest = this.#slices[this.#slices.length - 1];
+    if (newest !== undefined && newest.recordCount > 0 && !this.#newestHoldsMessages) return;
+    const slice = newest?.recordCount === 0 ? newest : this.#roll();
+    if (slice === undefined) return;
+    const { crc } = this.#shared;
+    const bytes = new Uint8Array(RECORD_HEADER_BYTES + this.#channel.length + ENVELOPE_BYTES_MAX);
+    const { sequence, stampHigh, stampLow } = mark;
+    const end = encodeMsgProto(
+      bytes,
+      RECORD_HEADER_BYTES,
+      sequence,
+      this.#channel,
+      NOTHING,
+      0,
+      0,
+      0,
+      0,
+      stampHigh,
+      stampLow,
+    );
+    const size = end - RECORD_HEADER_BYTES;
+    writeRecordHeader(bytes, 0, 0, size, crc);
+    const offset = slice.data.size;
+    try {
+      // Not by way of a block: those are looked into for messages, and this is none.
+      slice.data.write(bytes, 0, end);
+    } catch (error) {
+      this.#needsCut = true;
+      this.#refuse(error);
+      return;
+    }
+    const indexAt = slice.reserveIndex();
+    writeIndexRecord(slice.stagedIndex, indexAt, sequence, offset, stampHigh, stampLow, size, crc);
+    slice.add(sequence, size, stampHigh, stampLow);
+    this.#markDirty(slice);
+    this.#markerIsStaged = true;
+    this.#wantsFlush = true;
+  }
+
+  /** The newest slice, which has no message yet, as if it had never been made. */
+  #unroll(): void {
+    const slice = this.#slices.pop()!; // It was made a moment ago.
+    this.#dirty = this.#dirty.filter((other) => other !== slice);
+    slice.data.retire();
+    slice.index.retire();
+    this.#leftovers.push(slice.index.path, slice.data.path);
+    this.#leftovers = this.#removeFiles(this.#leftovers);
+    // Until they are gone nothing may be stored: the next slice takes that name.
+    if (this.#leftovers.length > 0) this.#refuse(new Error(`${slice.data.path} cannot be removed`));
   }
 
   expire(stampHigh: number, stampLow: number): number {
@@ -1068,7 +1249,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     const safe = this.#safe;
     while (
       slices.length > 1 && slices[0]!.lastSequence < safe.first && slices[0]!.lastSequence < this.#first &&
-      slices[0]!.number < safe.sliceNumber && slices[0]!.lastSequence < safe.last
+      slices[0]!.number < safe.sliceNumber && (safe.recordCount > 0 || slices[0]!.lastSequence < safe.last)
     ) {
       if (this.#unproven) {
         this.#wantsFlush = true;
@@ -1121,6 +1302,10 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#count = 0;
     this.#bytes = 0;
     this.#limitReached = false;
+    if (this.#mark !== undefined || this.#needsMark) {
+      this.#mark = this.#flushedMark = undefined;
+      this.#needsMark = this.#removeFiles([purgeMarkPath(this.#directory.path)]).length > 0;
+    }
     this.#damaged.clear();
     // Names that went must not come back beside those that follow.
     this.#directory.changed();
@@ -1144,11 +1329,14 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
 
   tick(nowMs: number): boolean {
     if (this.#retired) return false;
-    if (this.#refusal !== "") return true;
+    this.#leaveMarker();
+    if (this.#refusal !== "" && !this.#markerIsStaged) return true;
+    if (this.#needsMeasure) this.#needsMeasure = !this.#measure();
     // Not while somebody has a flush of his own to come: this one would take along his messages, or the error he is owed.
     if (this.#wantsFlush && this.#last === this.#safe.last && this.#owed === undefined) {
       this.flush()?.catch(() => undefined);
     }
+    if (this.#refusal !== "") return true;
     if (this.#failedSequence !== 0 && nowMs >= this.#failedUntilMs) {
       // Whoever waits for that message may try again.
       this.#failedSequence = 0;
@@ -1163,7 +1351,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#frontSlice = undefined;
     this.#dead = this.#removeFiles(this.#dead);
     const unsynced = this.#dead.length > 0 || this.#slices.some(({ data, index }) => !data.isSynced || !index.isSynced);
-    return unsynced || this.#dirty.length > 0 || this.#failedSequence !== 0;
+    return unsynced || this.#dirty.length > 0 || this.#failedSequence !== 0 || this.#needsMeasure;
   }
 
   #autoSync(slice: Slice): void {
@@ -1178,6 +1366,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     try {
       if (this.#failedSerial === Infinity) this.#write();
       if (this.#needsCut) this.#tryCut();
+      if (this.#needsMark) this.#tryMark();
       this.#removeFiles(this.#leftovers);
       this.#removeFiles(this.#dead);
       for (const slice of this.#slices) {

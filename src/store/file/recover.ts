@@ -35,6 +35,7 @@ import {
   writeIndexRecord,
 } from "./format.ts";
 import { type DescriptorPool, LogFile } from "./log_file.ts";
+import { PURGE_FILE, type PurgeMark, purgeMarkPath, readPurgeMarks, writePurgeMarks } from "./purge_mark.ts";
 import { messageOf } from "./shared.ts";
 import { type ByteSource, countUnchecked, type RecordRules, scanRecords, type ScanResult, Window } from "./scan.ts";
 import { Slice } from "./slice.ts";
@@ -45,6 +46,9 @@ const INDEX_CHUNK_BYTES = 256 * 1024;
 /** Index records read at once. */
 const INDEX_READ_BYTES = 512 * 1024;
 const INDEX_WORDS = INDEX_RECORD_BYTES / 4;
+/** What is looked at of their end, in data and in index records: more than a turn writes, little beside a slice. */
+const TAIL_BYTES_MAX = 1024 * 1024;
+const TAIL_RECORDS_MAX = 8192;
 /** A file with more bytes to keep aside than this is cut all the same; a copy of so much would hinder the start. */
 const ASIDE_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -65,6 +69,8 @@ export interface RecoveredLog {
   readonly damaged: number[];
   /** Records were cut: positions behind the last message must be put back (stores.md 6.7). */
   readonly wasCut: boolean;
+  /** An operator removed everything up to there. */
+  readonly mark: PurgeMark | undefined;
 }
 
 function sourceOf(file: DiskFile): ByteSource {
@@ -113,11 +119,23 @@ const LOST_VERSION = "the version is missing in front of records; it is put back
 
 // Messages --------------------------------------------------------------------------------------------------------------
 
+/** The first slice that may hold what was written last: so much, and no more, is looked at twice. */
+function firstLate({ disk }: RecoverContext, directory: string, numbers: readonly number[]): number {
+  let bytes = 0;
+  let i = numbers.length - 1;
+  for (; i > 0 && bytes <= TAIL_BYTES_MAX; i--) {
+    bytes += disk.stat(`${directory}/${sliceNames(numbers[i]!).data}`)?.sizeBytes ?? 0;
+  }
+  return numbers[i] ?? 0;
+}
+
 /** Recovers the message log in `directory`. Throws {@link StoreError} where the start must stop. */
 export function recoverMessages(context: RecoverContext, channel: string, directory: string): RecoveredLog {
   const numbers: number[] = [];
+  let isMarked = false;
   for (const { name, kind } of context.disk.list(directory)) {
     if (kind !== "file") continue;
+    isMarked ||= name === PURGE_FILE;
     const number = name === "msgs.dat" ? NaN : sliceNumber(name);
     if (number === undefined) continue;
     if (Number.isNaN(number)) {
@@ -129,12 +147,17 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
     numbers.push(number);
   }
   numbers.sort((a, b) => a - b);
+  const lateNumber = firstLate(context, directory, numbers);
   const slices: Slice[] = [];
   const damaged: number[] = [];
+  const marks = isMarked ? readPurgeMarks(context.disk, directory) : [];
   let wasCut = false;
   let last = 0;
   for (const number of numbers) {
-    const recovered = new SliceRecovery(context, channel, directory, number, last).run();
+    // A purge that was interrupted: the slice that shall keep the last sequence is there, and those before it still are.
+    const isKept = last > 0 && marks.some(({ sequence }) => sequence === last);
+    const lastBefore = isKept ? last - 1 : last;
+    const recovered = new SliceRecovery(context, channel, directory, number, lastBefore, number >= lateNumber).run();
     wasCut ||= recovered.wasCut;
     damaged.push(...recovered.damaged);
     const { slice } = recovered;
@@ -158,7 +181,54 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
     slices.push(slice);
     last = slice.lastSequence;
   }
-  return { slices, damaged, wasCut };
+  const mark = marks.find((one) => isOfThisLog(context, one, slices));
+  if (mark !== marks[0]) keepMark(context, channel, directory, mark);
+  return { slices, damaged, wasCut, mark };
+}
+
+/**
+ * Whether `mark` speaks of these messages. The reference, which does not know it, may have emptied the log and begun anew
+ * (stores.md 5.15): then nothing of what is there was purged.
+ */
+function isOfThisLog({ disk }: RecoverContext, mark: PurgeMark, slices: readonly Slice[]): boolean {
+  const slice = slices.find(({ lastSequence }) => lastSequence >= mark.sequence);
+  if (slice === undefined) return false;
+  const run = slice.runAt(mark.sequence);
+  if (run === undefined || run.firstSequence > mark.sequence || (mark.stampHigh === 0 && mark.stampLow === 0)) {
+    return true;
+  }
+  if (disk.stat(slice.index.path) === undefined) return true;
+  const entry = new Uint8Array(INDEX_RECORD_BYTES);
+  const index = disk.open(slice.index.path, "read");
+  try {
+    const position = Slice.indexPosition(slice.recordAt(mark.sequence));
+    if (index.read(entry, 0, INDEX_RECORD_BYTES, position) < INDEX_RECORD_BYTES) return true;
+  } finally {
+    index.close();
+  }
+  const record = new IndexRecord();
+  record.read(entry, 0);
+  return record.stampHigh === mark.stampHigh && record.stampLow === mark.stampLow;
+}
+
+/** What the newest mark speaks of never became safe, or is gone: `mark` is the one that counts. */
+function keepMark(
+  { disk, apply, report }: RecoverContext,
+  channel: string,
+  directory: string,
+  mark: PurgeMark | undefined,
+): void {
+  if (mark === undefined) {
+    report({
+      level: "healed",
+      channel,
+      path: purgeMarkPath(directory),
+      offset: -1,
+      text:
+        "it says that messages were purged that are not those of this channel; it is dropped, all messages are served",
+    });
+  }
+  if (apply) writePurgeMarks(disk, directory, mark === undefined ? [] : [mark]);
 }
 
 /** One without messages is forgotten (stores.md 6.2). Its files are no help, and half of them would stop the reference. */
@@ -189,6 +259,7 @@ class SliceRecovery {
   readonly #dataPath: string;
   readonly #indexPath: string;
   readonly #lastBefore: number;
+  readonly #isLate: boolean;
   readonly #record = new IndexRecord();
   readonly #view = new MsgProtoView();
   readonly #channelBytes: string;
@@ -203,7 +274,16 @@ class SliceRecovery {
   /** A message up to here is damaged and known by its index record: its bytes stay, even at the end of the file. */
   #keptEnd = 0;
 
-  constructor(context: RecoverContext, channel: string, directory: string, number: number, lastBefore: number) {
+  /** `isLate`: what was written last may be here, and a power cut may have kept half of it. */
+  constructor(
+    context: RecoverContext,
+    channel: string,
+    directory: string,
+    number: number,
+    lastBefore: number,
+    isLate: boolean,
+  ) {
+    this.#isLate = isLate;
     this.#context = context;
     this.#channel = channel;
     this.#channelBytes = channel;
@@ -328,7 +408,63 @@ class SliceRecovery {
     if (why !== "") {
       this.#report("healed", this.#indexPath, position, `${why}; the rest of the index is built from the data file`);
     }
+    // Without checksums nobody knows which of the two is right.
+    if (this.#isLate && checkCrc) this.#verifyTail(index, data);
     return this.#verifyLast(index, data);
+  }
+
+  /**
+   * The last records of the index must be of the messages that are there. After a failed flush other messages take the place
+   * of those that were taken back; a power cut in that moment may keep the new data and the old index, both intact.
+   */
+  #verifyTail(index: DiskFile, data: ByteSource): void {
+    const slice = this.#slice;
+    const record = this.#record;
+    const count = Math.min(slice.recordCount, TAIL_RECORDS_MAX);
+    const first = slice.recordCount - count;
+    const entries = new Uint8Array(count * INDEX_RECORD_BYTES);
+    index.read(entries, 0, entries.length, Slice.indexPosition(first));
+    if (count === 0) return;
+    record.read(entries, entries.length - INDEX_RECORD_BYTES);
+    const end = record.dataEnd;
+    let at = entries.length;
+    while (at > 0) {
+      record.read(entries, at - INDEX_RECORD_BYTES);
+      if (end - record.offset > TAIL_BYTES_MAX) break;
+      at -= INDEX_RECORD_BYTES;
+    }
+    if (at === entries.length) return;
+    record.read(entries, at);
+    const start = record.offset;
+    const bytes = new Uint8Array(end - start);
+    data.read(bytes, 0, bytes.length, start);
+    for (; at < entries.length; at += INDEX_RECORD_BYTES) {
+      record.read(entries, at);
+      if (!this.#isAnother(bytes, record.offset - start, record)) continue;
+      const kept = first + at / INDEX_RECORD_BYTES;
+      this.#report(
+        "healed",
+        this.#indexPath,
+        Slice.indexPosition(kept),
+        `from message ${record.sequence} on it is the index of other messages; its rest is built from the data file`,
+      );
+      this.#wasCut = true;
+      this.#forgetIndexFrom(kept, index);
+      return;
+    }
+  }
+
+  /** True when an intact message that is not the one of `record` stands at `at`. One that is damaged is no evidence. */
+  #isAnother(bytes: Uint8Array, at: number, record: IndexRecord): boolean {
+    const size = readU32(bytes, at);
+    const start = at + RECORD_HEADER_BYTES;
+    const end = start + size;
+    if (size === 0 || end > bytes.length) return false;
+    if (readU32(bytes, at + 4) !== this.#context.crc.of(bytes, start, end)) return false;
+    const view = this.#view;
+    if (!decodeMsgProto(bytes, start, end, view) || view.sequence <= this.#lastBefore) return false;
+    return size !== record.payloadSize || view.sequence !== record.sequence || view.stampHigh !== record.stampHigh ||
+      view.stampLow !== record.stampLow;
   }
 
   /** The last indexed message must be what the data file says; returns where its record ends. */

@@ -113,6 +113,34 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
     this.#total++;
   }
 
+  /** As a record of a new subscription: the only one that lowers a position, for the reference, too (stores.md 4.6). */
+  replace(record: SubscriptionRecord, pending: readonly number[]): void {
+    this.#mustBeOpen();
+    const known = this.#states.get(record.id);
+    const stored = { ...record };
+    this.#stage(this.#restated(stored, pending));
+    const kept = new SequenceSet();
+    for (const sequence of pending) kept.add(sequence);
+    this.#states.set(record.id, { record: stored, pending: kept });
+    if (record.id > this.#idMax) this.#idMax = record.id;
+    if (known !== undefined) this.#superseded += 1 + known.pending.size;
+    this.#total += 1 + pending.length;
+    this.#compactIfWorthIt();
+  }
+
+  /** Everything about a subscription. As one: a crash in between must not leave the position without what is pending. */
+  #restated(record: SubscriptionRecord, pending: readonly number[]): Uint8Array {
+    const { crc } = this.#shared;
+    const head = encodeRecord(SUBSCRIPTION_RECORD.create, encodeSubState(record), crc);
+    const bytes = new Uint8Array(head.length + pending.length * POSITION_RECORD_BYTES_MAX);
+    bytes.set(head);
+    let end = head.length;
+    for (const sequence of pending) {
+      end = writePositionRecord(bytes, end, SUBSCRIPTION_RECORD.pending, record.id, sequence, crc);
+    }
+    return bytes.subarray(0, end);
+  }
+
   delete(id: number): void {
     this.#mustBeOpen();
     this.#append(SUBSCRIPTION_RECORD.delete, encodeSubStateDelete({ id }));
@@ -151,7 +179,6 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
    */
   putBack(last: number): { readonly id: number; readonly lastSent: number }[] {
     const changed: { id: number; lastSent: number }[] = [];
-    const { crc } = this.#shared;
     for (const { record, pending } of this.#states.values()) {
       const sequences = pending.sorted();
       const isBehind = sequences.length > 0 && sequences[sequences.length - 1]! > last;
@@ -160,15 +187,7 @@ export class FileSubscriptionLog implements SubscriptionStore, Ticked {
       record.lastSent = Math.min(record.lastSent, last);
       for (const sequence of sequences) if (sequence > last) pending.delete(sequence);
       const kept = pending.sorted();
-      const head = encodeRecord(SUBSCRIPTION_RECORD.create, encodeSubState(record), crc);
-      // As one: a crash in between must not leave the position without what is pending.
-      const bytes = new Uint8Array(head.length + kept.length * POSITION_RECORD_BYTES_MAX);
-      bytes.set(head);
-      let end = head.length;
-      for (const sequence of kept) {
-        end = writePositionRecord(bytes, end, SUBSCRIPTION_RECORD.pending, record.id, sequence, crc);
-      }
-      this.#stage(bytes.subarray(0, end));
+      this.#stage(this.#restated(record, kept));
       this.#superseded++;
       this.#total += 1 + kept.length;
     }

@@ -84,6 +84,10 @@ export class MemoryMessageStore implements MessageStore {
     return this.#lastError;
   }
 
+  get refusal(): string {
+    return this.#retired;
+  }
+
   append(
     sequence: number,
     stampHigh: number,
@@ -202,6 +206,19 @@ export class MemoryMessageStore implements MessageStore {
     this.#count = 0;
     this.#bytes = 0;
     this.#limitReached = false;
+  }
+
+  /** At once: what has nothing to wait for needs no flush. */
+  purge(upTo: number): void {
+    while (this.#count > 0 && this.#first <= upTo) {
+      const slab = this.#slabs[this.#head]!;
+      const i = this.#first - slab.firstSequence;
+      const end = Math.min(slab.count, upTo + 1 - slab.firstSequence);
+      this.#bytes -= slab.endOf(end - 1) - slab.startOf(i);
+      this.#count -= end - i;
+      this.#first += end - i;
+      if (end === slab.count) this.#releaseHead();
+    }
   }
 
   flush(): undefined {

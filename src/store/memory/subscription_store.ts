@@ -35,6 +35,10 @@ export class MemorySubscriptionStore implements SubscriptionStore {
     if (record.id > this.#idMax) this.#idMax = record.id;
   }
 
+  replace(record: SubscriptionRecord, _pending: readonly number[]): void {
+    this.update(record);
+  }
+
   delete(id: number): void {
     this.#mustBeOpen();
     this.#ids.delete(id);

@@ -12,7 +12,8 @@ import type { Store, StoreLimits } from "../../../src/store/types.ts";
 import { PlainCache } from "../../../src/store/crypt/plain_cache.ts";
 import { pickRuntime } from "../../../src/runtime/pick.ts";
 import { fileStoreWorld, RecordingLog } from "../../helpers/file_store.ts";
-import { storeSuite, TEST_SERVER } from "./suite.ts";
+import { adminSuite } from "./admin_suite.ts";
+import { type StoreSuite, storeSuite, TEST_SERVER } from "./suite.ts";
 
 const root = mkdtempSync(join(tmpdir(), "stanchion-crypt-"));
 test.after(() => rmSync(root, { recursive: true, force: true }));
@@ -38,7 +39,7 @@ async function encrypted(inner: Store, cipher: CipherName, cache?: PlainCache): 
 }
 
 for (const cipher of ["AES", "CHACHA"] as const) {
-  storeSuite({
+  const suite: StoreSuite = {
     name: `MEMORY encrypted with ${cipher}`,
     make: (limits) => encrypted(new MemoryStore(limits), cipher),
     supports: {
@@ -47,7 +48,9 @@ for (const cipher of ["AES", "CHACHA"] as const) {
       messageBytesMax: 300_000,
       sealBytes: SEAL_BYTES,
     },
-  });
+  };
+  storeSuite(suite);
+  adminSuite(suite);
 }
 
 function fileSuite(
@@ -56,7 +59,7 @@ function fileSuite(
   messageBytesMax: number,
   options: Partial<FileStoreOptions>,
 ): void {
-  storeSuite({
+  const suite: StoreSuite = {
     name,
     make: async (limits: StoreLimits): Promise<Store> => {
       const dir = join(root, String(++count));
@@ -64,7 +67,9 @@ function fileSuite(
       return await encrypted(store, cipher, new ForgetfulCache());
     },
     supports: { bytesPerMessage: 40, subscriptionIdsPerChannel: true, messageBytesMax, sealBytes: SEAL_BYTES },
-  });
+  };
+  storeSuite(suite);
+  adminSuite(suite);
 }
 
 fileSuite("FILE encrypted with AES", "AES", 3_000_000, {});

@@ -7,14 +7,15 @@ import { FileStore } from "../../../src/store/file/file_store.ts";
 import { FILE_STORE_DEFAULTS, type FileStoreOptions } from "../../../src/store/file/options.ts";
 import type { Store, StoreLimits } from "../../../src/store/types.ts";
 import { fileStoreWorld } from "../../helpers/file_store.ts";
-import { storeSuite, TEST_SERVER } from "./suite.ts";
+import { adminSuite } from "./admin_suite.ts";
+import { type StoreSuite, storeSuite, TEST_SERVER } from "./suite.ts";
 
 const root = mkdtempSync(join(tmpdir(), "stanchion-store-"));
 test.after(() => rmSync(root, { recursive: true, force: true }));
 let count = 0;
 
 function suite(name: string, options: Partial<FileStoreOptions>): void {
-  storeSuite({
+  const suite: StoreSuite = {
     name,
     make: async (limits: StoreLimits): Promise<Store> => {
       const dir = join(root, String(++count));
@@ -25,7 +26,9 @@ function suite(name: string, options: Partial<FileStoreOptions>): void {
       return store;
     },
     supports: { bytesPerMessage: 40, subscriptionIdsPerChannel: true, messageBytesMax: 3_000_000 },
-  });
+  };
+  storeSuite(suite);
+  adminSuite(suite);
 }
 
 suite("FILE", {});

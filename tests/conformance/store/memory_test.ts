@@ -1,7 +1,8 @@
 import { MemoryStore } from "../../../src/store/memory/memory_store.ts";
-import { storeSuite } from "./suite.ts";
+import { adminSuite } from "./admin_suite.ts";
+import { type StoreSuite, storeSuite } from "./suite.ts";
 
-storeSuite({
+const memory: StoreSuite = {
   name: "MEMORY",
   make: async (limits) => {
     const store = new MemoryStore(limits);
@@ -9,4 +10,6 @@ storeSuite({
     return store;
   },
   supports: { bytesPerMessage: 0, subscriptionIdsPerChannel: true, messageBytesMax: 2 * 1024 * 1024 },
-});
+};
+storeSuite(memory);
+adminSuite(memory);
