@@ -53,6 +53,7 @@ const ALL_FOLDERS = [
   "store",
   "cluster",
   "monitor",
+  "cli",
   "server",
 ] as const;
 type Folder = typeof ALL_FOLDERS[number];
@@ -86,6 +87,23 @@ const RULES: Readonly<Record<Folder, FolderRule>> = {
     system: "pure",
   },
   monitor: { values: ["base", "log"], types: ALL_FOLDERS, system: "pure" },
+  // Programs of their own in the same executable: they talk to servers over sockets, terminals and files.
+  cli: {
+    values: ["base", "wire", "config", "log", "store"],
+    types: ["runtime", "server"],
+    valueFiles: [
+      // The error class: what the platform refuses is told to the user.
+      "src/runtime/types.ts",
+      // Commands look into directories as `check` does, and show its options in help.
+      "src/server/encryption.ts",
+      "src/server/tools/inspect_slice.ts",
+      "src/server/tools/inspect_store.ts",
+      "src/server/tools/progress.ts",
+      "src/server/tools/store_finding.ts",
+      "src/server/tools/tool_arguments.ts",
+    ],
+    system: "all",
+  },
   server: { values: ALL_FOLDERS, types: ALL_FOLDERS, system: "all" },
 };
 

@@ -26,7 +26,7 @@ import {
 import { ConfigError } from "./language/errors.ts";
 import type { ConfigSources } from "./language/parser.ts";
 import { type ConfigMap, type ConfigValue, goTypeName } from "./language/values.ts";
-import { LATER, type OptionField } from "./option_table.ts";
+import { IDLE, LATER, type OptionField } from "./option_table.ts";
 import { draftOptions, type OptionsDraft, type TlsOptions, type WebSocketOptions } from "./option_types.ts";
 import { setField } from "./set_field.ts";
 
@@ -136,13 +136,21 @@ function plainReaders({ draft, report }: Reading): BlockReaders {
     client_advertise: text("nats.clientAdvertise"),
     http: address("httpHost", "httpPort"),
     "http_port monitor_port": integer("httpPort"),
+    https: address("httpHost", "httpsPort"),
+    https_port: integer("httpsPort"),
+    http_base_path: text("httpBasePath"),
     debug: flag("log.debug"),
     trace: flag("log.trace"),
+    trace_verbose: flag("log.trace"),
     logtime: flag("log.time"),
+    logtime_utc: flag("log.utc"),
+    syslog: flag("log.syslog"),
+    remote_syslog: text("log.remoteSyslog"),
     "log_file logfile": text("log.file"),
     "logfile_size_limit log_size_limit": integer("log.sizeLimitBytes"),
     max_traced_msg_len: integer("log.maxTracedMessageBytes"),
     "pid_file pidfile": text("pidFile"),
+    ports_file_dir: text("portsFileDir"),
     "max_connections max_conn": integer("nats.maxConnections"),
     "max_subscriptions max_subs": integer("nats.maxSubscriptions"),
     max_payload: int32("nats.maxPayload"),
@@ -181,27 +189,14 @@ function refusedReaders({ report }: Reading): BlockReaders {
   const unlessFalse = (advice: string): KeyReader => (value, key) => {
     if (asBoolean(value)) notAvailable(value, key, advice);
   };
-  const unlessEmpty = (advice: string): KeyReader => (value, key) => {
-    if (asString(value) !== "") notAvailable(value, key, advice);
-  };
   const noted = (check: (value: ConfigValue) => void): KeyReader => (value, key) => {
     check(value);
     report.note("info", value.at, `${quote(key)} has no effect in this version of stanchion`);
   };
   return {
-    "https https_port": (value, key) => {
-      if (asListen(value).port !== 0) notAvailable(value, key, LATER.tls);
+    prof_port: (value, key) => {
+      if (asInteger(value) !== 0) report.note("warning", value.at, `${quote(key)} has no effect: ${IDLE.profiling}`);
     },
-    http_base_path: (value, key) => {
-      const path = asString(value);
-      if (path !== "" && path !== "/") notAvailable(value, key, "monitoring answers at the root; leave it out");
-    },
-    trace_verbose: unlessFalse(LATER.traceVerbose),
-    logtime_utc: unlessFalse(LATER.logUtc),
-    syslog: unlessFalse(LATER.syslog),
-    remote_syslog: unlessEmpty(LATER.syslog),
-    ports_file_dir: unlessEmpty(LATER.portsFile),
-    prof_port: noted(asInteger),
     "connect_error_reports reconnect_error_reports": (value) => void asInteger(value),
     "disable_sublist_cache no_sublist_cache": (value) => void asBoolean(value),
     no_header_support: unlessFalse("clients may always use headers"),

@@ -10,12 +10,21 @@ import { type FileReport, type KeyReader, notAvailable } from "./file_values.ts"
 import { ConfigError } from "./language/errors.ts";
 import { type ConfigMap, type ConfigValue, describeValue, goKindName } from "./language/values.ts";
 import { isChannelName } from "./limits.ts";
-import { LATER, type LaterKind, OPTION_TABLE, type OptionRow, type OptionType } from "./option_table.ts";
+import {
+  IDLE,
+  type IdleKind,
+  isIdle,
+  LATER,
+  type LaterKind,
+  OPTION_TABLE,
+  type OptionRow,
+  type OptionType,
+} from "./option_table.ts";
 import type { ChannelLimitsEntry, OptionsDraft } from "./option_types.ts";
 import { setField } from "./set_field.ts";
 
 /** Other names of keys, by block and key. */
-const ALIASES: Readonly<Record<string, string>> = Object.freeze({
+export const STREAMING_ALIASES: Readonly<Record<string, string>> = Object.freeze({
   "cluster_id": "id cid",
   "store": "st store_type storetype",
   "dir": "datastore",
@@ -55,15 +64,16 @@ const BLOCKS = Object.freeze({
   file_options: { names: "file_options file", noun: "file options" },
   sql_options: { names: "sql_options sql", noun: "SQL options" },
   cluster: { names: "cluster", noun: "cluster" },
+  console: { names: "console", noun: "console" },
 });
 type BlockName = keyof typeof BLOCKS;
 
 /** Keys without a flag that this version does not have, with their types, by block. */
-const LATER_KEYS: readonly (readonly [string, OptionType, LaterKind])[] = Object.freeze([
-  ["tls.server_name", "string", "tls"],
-  ["tls.server_hostname", "string", "tls"],
-  ["tls.insecure", "bool", "tls"],
-  ["tls.skip_verify", "bool", "tls"],
+const LATER_KEYS: readonly (readonly [string, OptionType, LaterKind | IdleKind])[] = Object.freeze([
+  ["tls.server_name", "string", "ownConnection"],
+  ["tls.server_hostname", "string", "ownConnection"],
+  ["tls.insecure", "bool", "ownConnection"],
+  ["tls.skip_verify", "bool", "ownConnection"],
   ["cluster.bolt_free_list_sync", "bool", "clustering"],
   ["cluster.bolt_free_list_map", "bool", "clustering"],
   ["cluster.nodes_connections", "bool", "clustering"],
@@ -76,9 +86,9 @@ const LATER_KEYS: readonly (readonly [string, OptionType, LaterKind])[] = Object
 /** Options whose absence nobody can feel, and why: noted instead of refused. */
 const HARMLESS: Partial<Record<LaterKind, string>> = Object.freeze({
   sqlStore: "the store in use has no use for it",
-  tls: "the streaming server reaches its embedded NATS server without a connection",
-  syslog: "it is for Windows",
 });
+
+const CONSOLE_KEYS = Object.freeze([["token", "string"], ["enabled", "bool"], ["browse", "bool"]] as const);
 
 const PER_CHANNEL_NAMES = "channels channels_limits channelslimits per_channel per_channel_limits".split(" ");
 
@@ -166,7 +176,7 @@ function tableReaders(block: string, reading: Reading | undefined): Map<string, 
     // "streaming.cluster" is the presence of a block, not a key.
     if (key === "" || key.includes(".") || row.configKey === "streaming.cluster") continue;
     const path = block === "" ? key : `${block}.${key}`;
-    const names = [key, ...(ALIASES[path] ?? "").split(" ").filter((name) => name !== "")];
+    const names = [key, ...(STREAMING_ALIASES[path] ?? "").split(" ").filter((name) => name !== "")];
     for (const name of names) {
       readers.set(name, (value, typed) => {
         if (reading !== undefined) readRow(row, value, block === "sql_options" ? typed.toLowerCase() : typed, reading);
@@ -228,6 +238,17 @@ function readBlockOf(name: BlockName, value: ConfigValue, reading: Reading, isSh
       reading.draft.file.reserveBytes = Number(asContent("size", value, key));
     });
   }
+  if (name === "console") {
+    // Ours alone. No flag for the token: everybody who may list processes could read it there.
+    for (const [key, type] of CONSOLE_KEYS) {
+      readers.set(key, (value, typed) => {
+        const content = asContent(type, value, typed);
+        if (typeof content === "object") return;
+        setField(reading.draft, `console.${key}`, content);
+        reading.report.setAt.set(`console.${key}`, value.at);
+      });
+    }
+  }
   // Charts put it there.
   if (name === "tls") readers.set("timeout", () => {});
   // The mere presence of the block switches clustering on.
@@ -251,9 +272,9 @@ function typeCheckOnly(read: KeyReader): KeyReader {
   };
 }
 
-function notThere(later: LaterKind, value: ConfigValue, key: string, report: FileReport): void {
-  const why = HARMLESS[later];
-  if (why === undefined) notAvailable(value, key, LATER[later]);
+function notThere(later: LaterKind | IdleKind, value: ConfigValue, key: string, report: FileReport): void {
+  const why = isIdle(later) ? IDLE[later] : HARMLESS[later];
+  if (why === undefined) notAvailable(value, key, LATER[later as LaterKind]);
   report.note("info", value.at, `${quote(key)} has no effect: ${why}`);
 }
 
@@ -340,7 +361,7 @@ function readChannels(value: ConfigValue, reading: Reading): void {
     const readers = new Map<string, KeyReader>();
     for (const [name, field] of Object.entries(CHANNEL_FIELDS)) {
       const type = field === "maxBytes" ? "size" : field.endsWith("Ms") ? "duration" : "int";
-      for (const alias of [name, ...(ALIASES[`store_limits.${name}`] ?? "").split(" ")]) {
+      for (const alias of [name, ...(STREAMING_ALIASES[`store_limits.${name}`] ?? "").split(" ")]) {
         readers.set(alias, (limit, key) => entry[field] = Number(asContent(type, limit, key)));
       }
     }

@@ -3,6 +3,8 @@
  * left out; the last line says which kinds of options come later.
  */
 import { HELP_GROUPS, type HelpGroup, type OptionRow, optionsFor } from "./option_table.ts";
+import { CIPHER_SUITES, CURVES } from "./file_tls.ts";
+import { commandsOf } from "./commands.ts";
 import { programRole } from "./version.ts";
 
 /** Column at which the explanations begin. */
@@ -42,9 +44,9 @@ function entry(row: OptionRow): string {
 
 /** Kinds that people look for, in their words. */
 const LATER_SUMMARY =
-  "Options for the SQL store, clustering, fault tolerance, an external NATS server, routes and syslog are known\n" +
+  "Options for the SQL store, clustering, fault tolerance, an external NATS server and routes are known\n" +
   "but not available in this version.";
-const LATER_SUMMARY_CORE = "Options for routes and syslog are known but not available in this version.";
+const LATER_SUMMARY_CORE = "Options for routes are known but not available in this version.";
 
 /** The whole text of `--help`. Begins and ends with an empty line, as the reference's does. */
 export function helpText(programName: string): string {
@@ -64,11 +66,9 @@ export function helpText(programName: string): string {
 
 /** The words that are commands of their own when they come first. */
 function toolLines(programName: string): string[] {
-  const line = (tool: string, text: string) => `    ${programName} ${tool} --help`.padEnd(TEXT_COLUMN) + text;
   return [
-    "Commands for a FILE store, as the first word:",
-    line("check", "Say what is wrong with a directory; changes nothing"),
-    line("repair", "Put it right, and keep what is taken out"),
+    `Commands, as the first word ("${programName} COMMAND --help" explains one):`,
+    ...commandsOf(programName).map(({ name, summary }) => `    ${name}`.padEnd(TEXT_COLUMN) + summary),
   ];
 }
 
@@ -92,8 +92,15 @@ TLS for clients, in the configuration file:
 On the command line: -tls -tlscert FILE -tlskey FILE [-tlscacert FILE] [-tlsverify].
 
 TLS 1.2 and 1.3 with forward secrecy only. Certificates with ECDSA keys cost a
-third of what RSA keys cost at each handshake. A choice of cipher suites or
-curves, and OCSP, are not available in this version.
+third of what RSA keys cost at each handshake.
+
+A choice of cipher suites or curves is checked and then refused, because not
+every platform keeps to one: leave cipher_suites and curve_preferences out.
+The names that a file may hold:
+
+${CIPHER_SUITES.map((name) => `    ${name}\n`).join("")}
+${CURVES.map((name) => `    ${name}\n`).join("")}
+OCSP stapling is not available in this version.
 
 `;
 }

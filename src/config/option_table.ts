@@ -18,7 +18,9 @@ export type OptionEffect =
   | "help"
   | "helpTls"
   | "version"
+  | "signal"
   | "coreDebugTrace"
+  | "coreTrace"
   | "streamingDebugTrace"
   | "store"
   | "encryptionKey"
@@ -59,17 +61,18 @@ export const LATER = Object.freeze({
   clustering: "the server runs standalone so far; leave the flag out",
   faultTolerance: "the server runs standalone so far; leave the flag out",
   externalNats: "only the embedded NATS server is used so far; let clients connect to this server's own port",
-  tls: "connections are not encrypted yet; put a TLS-terminating proxy in front and bind to a private address with -a",
   routes: "routes between NATS servers are not there yet; run one server and leave the flag out",
-  syslog: "log lines go to stderr or to a file (-l); forward them from there",
-  signals: "send the signal yourself, for example with kill and the file of -P",
   jetstream: "JetStream is not part of this product; run a nats-server beside it",
-  profiling: "there is no profiling port; use the monitoring port (-m)",
-  logUtc: "log times are local; set TZ=UTC in the environment",
-  traceVerbose: "there is no system account to trace; use -V or -DV",
-  portsFile: "read the port from the log, or choose it with -p",
 });
 export type LaterKind = keyof typeof LATER;
+
+/** Kinds of options that are accepted and change nothing, because nobody can feel that they do not; and why. */
+export const IDLE = Object.freeze({
+  profiling: "there is no profiling port; the monitoring port (-m) shows what the server does",
+  ownConnection: "the streaming server reaches its embedded NATS server without a connection",
+  windowsEvents: "it names the source of Windows events, and lines go to stderr, a file or a syslog",
+});
+export type IdleKind = keyof typeof IDLE;
 
 /** One option with all its names. */
 export interface OptionRow {
@@ -90,7 +93,7 @@ export interface OptionRow {
   /** Field that the value goes to. */
   readonly field: OptionField | undefined;
   readonly effect: OptionEffect | undefined;
-  readonly status: "available" | LaterKind;
+  readonly status: "available" | LaterKind | IdleKind;
 }
 
 interface RowExtra {
@@ -98,7 +101,7 @@ interface RowExtra {
   readonly unlisted?: "all" | readonly string[];
   readonly field?: OptionField;
   readonly effect?: OptionEffect;
-  readonly later?: LaterKind;
+  readonly later?: LaterKind | IdleKind;
 }
 
 const METAVARS: Readonly<Record<OptionType, string>> = Object.freeze({
@@ -111,7 +114,7 @@ const METAVARS: Readonly<Record<OptionType, string>> = Object.freeze({
 });
 
 /** Builder of one group's rows: names are given in one text, separated by blanks, as the tables of the manual do. */
-function rowsOf(group: HelpGroup, later?: LaterKind) {
+function rowsOf(group: HelpGroup, later?: LaterKind | IdleKind) {
   return (
     names: string,
     type: OptionType,
@@ -141,7 +144,7 @@ const streaming = rowsOf("Streaming Server Options");
 const clustering = rowsOf("Streaming Server Clustering Options", "clustering");
 const fileStore = rowsOf("Streaming Server File Store Options");
 const sqlStore = rowsOf("Streaming Server SQL Store Options", "sqlStore");
-const streamingTls = rowsOf("Streaming Server TLS Options", "tls");
+const streamingTls = rowsOf("Streaming Server TLS Options", "ownConnection");
 const streamingLog = rowsOf("Streaming Server Logging Options");
 const embedded = rowsOf("Embedded NATS Server Options");
 const logging = rowsOf("Logging Options");
@@ -533,7 +536,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     effect: "streamingDebugTrace",
   }),
   streamingLog("syslog_name", "string", "", "streaming.syslog_name", "Event source name on Windows", {
-    later: "syslog",
+    later: "windowsEvents",
   }),
 
   embedded("addr a net", "string", "0.0.0.0", "host", "Address to listen on for clients and monitoring", {
@@ -544,12 +547,14 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
   embedded("http_port m", "int", "0", "http_port", "Port for monitoring over HTTP, -1 = a free one, 0 = off", {
     field: "httpPort",
   }),
-  embedded("https_port ms", "int", "0", "https_port", "Port for monitoring over HTTPS", { later: "tls" }),
+  embedded("https_port ms", "int", "0", "https_port", "Port for monitoring over HTTPS, -1 = a free one, 0 = off", {
+    field: "httpsPort",
+  }),
   embedded("config c", "string", "", "", "NATS configuration file", { effect: "config" }),
   embedded("pid P", "string", "", "pid_file", "File to write the process ID to", { field: "pidFile" }),
   embedded("signal sl", "string", "", "", "Send a signal to a running server: stop, quit, reopen, reload", {
     metavar: "<signal>[=<pid>]",
-    later: "signals",
+    effect: "signal",
   }),
   embedded("name n server_name", "string", "", "server_name", "Name of the NATS server; empty = its ID", {
     field: "nats.serverName",
@@ -560,7 +565,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     unlisted: "all",
   }),
   embedded("ports_file_dir", "string", "", "ports_file_dir", "Directory for a file that lists the ports in use", {
-    later: "portsFile",
+    field: "portsFileDir",
     unlisted: "all",
   }),
   embedded("profile", "int", "0", "prof_port", "Port for profiling", { later: "profiling", unlisted: "all" }),
@@ -579,21 +584,23 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
 
   logging("log l", "string", "", "log_file", "File for log lines; empty = stderr", { field: "log.file" }),
   logging("logtime T", "bool", "true", "logtime", "Log lines carry date and time", { field: "log.time" }),
-  logging("logtime_utc", "bool", "false", "logtime_utc", "Log times are UTC", { later: "logUtc", unlisted: "all" }),
+  logging("logtime_utc", "bool", "false", "logtime_utc", "Log times are UTC", { field: "log.utc", unlisted: "all" }),
   logging("log_size_limit", "int", "0", "logfile_size_limit", "Bytes after which the log file is rotated, 0 = never", {
     field: "log.sizeLimitBytes",
     unlisted: "all",
   }),
-  logging("syslog s", "bool", "false", "syslog", "Log to the local syslog", { later: "syslog" }),
-  logging("remote_syslog r", "string", "", "remote_syslog", "Log to a syslog server", { later: "syslog" }),
+  logging("syslog s", "bool", "false", "syslog", "Log to the syslog of this machine", { field: "log.syslog" }),
+  logging("remote_syslog r", "string", "", "remote_syslog", "Log to udp://h:p, tcp://h:p or unix:///path", {
+    field: "log.remoteSyslog",
+  }),
   logging("debug D", "bool", "false", "debug", "Debug lines of the NATS server", { field: "log.debug" }),
   logging("trace V", "bool", "false", "trace", "Trace lines of the NATS server", { field: "log.trace" }),
   logging("DV", "bool", "false", "", "Debug and trace lines of the NATS server", { effect: "coreDebugTrace" }),
-  logging("VV", "bool", "false", "trace_verbose", "Trace lines of the system account too", {
-    later: "traceVerbose",
+  logging("VV", "bool", "false", "trace_verbose", "Trace lines, as -V: there is no system account to show", {
+    effect: "coreTrace",
     unlisted: "all",
   }),
-  logging("DVV", "bool", "false", "", "Debug lines and all trace lines", { later: "traceVerbose", unlisted: "all" }),
+  logging("DVV", "bool", "false", "", "Debug and trace lines, as -DV", { effect: "coreDebugTrace", unlisted: "all" }),
   logging("max_traced_msg_len", "int", "0", "max_traced_msg_len", "Bytes of a message shown in trace lines, 0 = all", {
     field: "log.maxTracedMessageBytes",
     unlisted: "all",
@@ -639,6 +646,16 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
   common("version v", "bool", "false", "", "Show the version", { effect: "version" }),
   common("help_tls", "bool", "false", "", "Show help on TLS", { effect: "helpTls" }),
 ]);
+
+/** True for what is accepted and changes nothing. */
+export function isIdle(status: OptionRow["status"]): status is IdleKind {
+  return status in IDLE;
+}
+
+/** True for what is known and refused. */
+export function isLater(status: OptionRow["status"]): status is LaterKind {
+  return status in LATER;
+}
 
 /** True for rows that the core server alone (started as `nats-server`) knows. */
 export function isCoreOption(row: OptionRow): boolean {

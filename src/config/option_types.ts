@@ -63,8 +63,12 @@ export interface NatsOptions {
 
 /** Where log lines go and which are written. */
 export interface LogOptions {
-  /** Empty = stderr. */
+  /** Empty = a syslog or stderr. */
   readonly file: string;
+  /** Lines go to the syslog of this machine, unless a file or a remote one is named. */
+  readonly syslog: boolean;
+  /** `udp://host:port`, `tcp://host:port` or `unix:///path`; empty = none. */
+  readonly remoteSyslog: string;
   /** 0 = no rotation; ignored without a file. */
   readonly sizeLimitBytes: number;
   readonly time: boolean;
@@ -234,6 +238,18 @@ export interface EncryptionOptions {
   readonly cipher: string;
 }
 
+/** The console below `/console` of the monitoring port. */
+export interface ConsoleOptions {
+  readonly enabled: boolean;
+  /**
+   * What those must show who read payloads or the log, or change something. Empty = nobody can. Never to be logged, nor
+   * shown on a page.
+   */
+  readonly token: string;
+  /** Payloads and the log are shown without the token, too. */
+  readonly browse: boolean;
+}
+
 /** Files the configuration came from. Empty = none. */
 export interface ConfigFileOptions {
   readonly nats: string;
@@ -251,8 +267,13 @@ export interface Options {
   readonly port: number;
   /** 0 = no monitoring, -1 = let the system choose a free one. */
   readonly httpPort: number;
+  /** As `httpPort`, over TLS with the certificate of the client port. Never together with it. */
+  readonly httpsPort: number;
   /** Address of the monitoring port; empty = `host`. */
   readonly httpHost: string;
+  /** Stands before the paths of the core pages; begins with a slash and ends in none, unless it is all there is. */
+  readonly httpBasePath: string;
+  readonly console: ConsoleOptions;
   readonly store: "MEMORY" | "FILE";
   readonly file: FileOptions;
   readonly encryption: EncryptionOptions;
@@ -268,6 +289,8 @@ export interface Options {
   readonly log: LogOptions;
   /** Empty = none. */
   readonly pidFile: string;
+  /** Directory of the file that lists the ports; empty = none. */
+  readonly portsFileDir: string;
   readonly auth: AuthOptions;
   /** Undefined = connections are not encrypted. */
   readonly tls: TlsOptions | undefined;
@@ -303,7 +326,10 @@ export function draftOptions(programName: string): OptionsDraft {
     host: "0.0.0.0",
     port: 4222,
     httpPort: 0,
+    httpsPort: 0,
     httpHost: "",
+    httpBasePath: "/",
+    console: { enabled: true, token: "", browse: false },
     store: "MEMORY",
     file: {
       dir: "",
@@ -353,6 +379,8 @@ export function draftOptions(programName: string): OptionsDraft {
     },
     log: {
       file: "",
+      syslog: false,
+      remoteSyslog: "",
       sizeLimitBytes: 0,
       time: true,
       utc: false,
@@ -363,6 +391,7 @@ export function draftOptions(programName: string): OptionsDraft {
       maxTracedMessageBytes: 0,
     },
     pidFile: "",
+    portsFileDir: "",
     auth: {
       users: [],
       nkeys: [],

@@ -3,20 +3,27 @@
  * opened or printed here; `main` does that with the answer. The order of steps is the reference's (operations.md 1.2), because it decides which of two errors is told.
  */
 import { assert } from "../base/assert.ts";
-import { formatDuration } from "../base/duration.ts";
 import { quote } from "../base/quote.ts";
 import { parseSize } from "../base/size.ts";
-import { checkNoAuthUser } from "./file_auth.ts";
+import { commandHint } from "./commands.ts";
 import { applyConfigFiles, type FilesOutcome } from "./file_options.ts";
 import { checkTlsFiles, draftTls } from "./file_tls.ts";
 import type { ConfigNote } from "./file_values.ts";
 import { type FlagSetting, type FlagValue, parseBool, parseFlags } from "./flags.ts";
 import type { ConfigSources, FileText } from "./language/parser.ts";
 import { placeText } from "./language/values.ts";
-import { validateLimits } from "./limits.ts";
-import { LATER, type OptionField, type OptionRow, optionsFor } from "./option_table.ts";
-import { draftOptions, freezeOptions, type Options, type OptionsDraft, type TlsOptions } from "./option_types.ts";
+import { IDLE, isIdle, isLater, LATER, type OptionField, type OptionRow, optionsFor } from "./option_table.ts";
+import {
+  defaultOptions,
+  draftOptions,
+  freezeOptions,
+  type LogOptions,
+  type Options,
+  type OptionsDraft,
+  type TlsOptions,
+} from "./option_types.ts";
 import { getField, setField } from "./set_field.ts";
+import { validate, validateMonitor } from "./validate.ts";
 
 export { resolveChannelLimits } from "./limits.ts";
 export type { ResolvedChannelLimits, ResolvedEntry, ResolvedLimits } from "./limits.ts";
@@ -26,6 +33,7 @@ export type {
   ChannelLimitsEntry,
   ConfigFileOptions,
   ConnectionType,
+  ConsoleOptions,
   EncryptionOptions,
   FileOptions,
   HeartbeatOptions,
@@ -60,6 +68,8 @@ export type ParsedCommandLine =
   | { readonly kind: "version" }
   | { readonly kind: "help" }
   | { readonly kind: "helpTls" }
+  /** `-sl`: no server is started; one that runs is told something. */
+  | { readonly kind: "signal"; readonly signal: string }
   | CommandLineError;
 
 /** A command line that cannot be followed. */
@@ -70,21 +80,30 @@ export interface CommandLineError {
   /** 2: flags not understood or not available (decisions.md 6). 1: understood, but the server cannot start so. */
   readonly exitCode: 1 | 2;
   /**
-   * The reference tells this reason in a log line, `[FTL] STREAM: Failed to start: REASON`, and scripts look for it
-   * there. Only the first message is for that line.
+   * The reference tells this reason in a log line, and scripts look for it there: `[FTL] STREAM: Failed to start: REASON`
+   * for "streaming", `[FTL] REASON` for "core". Only the first message is for that line.
    */
-  readonly startFailure: boolean;
+  readonly startFailure: "streaming" | "core" | false;
+  /** Where that line goes. */
+  readonly log: LogOptions;
 }
 
 type Step<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: CommandLineError };
 
 function failure(exitCode: 1 | 2, ...messages: string[]): CommandLineError {
-  return { kind: "error", messages, exitCode, startFailure: false };
+  return { kind: "error", messages, exitCode, startFailure: false, log: defaultOptions().log };
 }
 
 function startFailure(reason: string): CommandLineError {
-  return { kind: "error", messages: [reason], exitCode: 1, startFailure: true };
+  return { ...failure(1, reason), startFailure: "streaming" };
 }
+
+function coreFailure(reason: string): CommandLineError {
+  return { ...failure(1, reason), startFailure: "core" };
+}
+
+/** The variable with the console's token; it beats the file, as the encryption key's does. */
+export const CONSOLE_TOKEN_VARIABLE = "STANCHION_CONSOLE_TOKEN";
 
 /** For programs that read no files. */
 const NO_SOURCES: ConfigSources = Object.freeze({
@@ -114,10 +133,14 @@ export function parseCommandLine(
   if (word !== undefined) {
     if (word.toLowerCase() === "version") return { kind: "version" };
     if (word.toLowerCase() === "help") return { kind: "help" };
-    return strayWord(word, args[args.length - flags.positional.length - 1], flags.settings, usage);
+    const near = word === args[0] ? commandHint(word, programName) : "";
+    return strayWord(word, near, args[args.length - flags.positional.length - 1], flags.settings, usage);
   }
 
-  const refused = last.filter((setting) => setting.row.status !== "available");
+  const signal = textOf(last, "signal") ?? "";
+  if (signal !== "") return { kind: "signal", signal };
+
+  const refused = last.filter((setting) => isLater(setting.row.status));
   if (refused.length > 0) return failure(2, ...refused.map(notAvailable), usage);
 
   draft.configFiles = {
@@ -131,15 +154,20 @@ export function parseCommandLine(
   const files = applyConfigFiles(draft, sources);
   if (files.errors.length > 0) return failure(1, ...files.errors);
   const applied = applySettings(draft, last, files, sources);
-  if (!applied.ok) return applied.error;
+  // Whoever only checks looks at stderr.
+  const told = (error: CommandLineError) => onlyCheck ? error : { ...error, log: freezeOptions(draft).log };
+  if (!applied.ok) return told(applied.error);
+  const tokenNotes = applyConsoleToken(draft, files, sources);
   normalize(draft, files.hasAuthTimeout);
   const reason = validate(draft, files.hasUserList);
-  if (reason !== undefined) return startFailure(reason);
+  if (reason !== undefined) return told(startFailure(reason));
+  const monitorReason = validateMonitor(draft);
+  if (monitorReason !== undefined) return told(coreFailure(monitorReason));
   return {
     kind: onlyCheck ? "checked" : "run",
     options: freezeOptions(draft),
     warnings: files.warnings,
-    notes: [...files.notes, ...applied.value],
+    notes: [...files.notes, ...applied.value, ...tokenNotes],
     encryptionKey: textOf(last, "encryptionKey") ?? files.encryptionKey?.text ?? "",
   };
 }
@@ -180,11 +208,12 @@ function asksFor(settings: readonly FlagSetting[], effect: OptionRow["effect"]):
 
 function strayWord(
   word: string,
+  near: string,
   argumentBefore: string | undefined,
   settings: readonly FlagSetting[],
   usage: string,
 ): CommandLineError {
-  const reason = `unrecognized command: ${quote(word)}`;
+  const reason = `unrecognized command: ${quote(word)}${near}`;
   const before = settings.at(-1);
   // `-SD true` is what people write who come from other parsers; `-SD=true` is what works.
   const followsBoolean = before?.row.type === "bool" && argumentBefore?.replace(/^--?/, "") === before.name;
@@ -194,7 +223,7 @@ function strayWord(
 
 function notAvailable(setting: FlagSetting): string {
   const { status } = setting.row;
-  assert(status !== "available", "only refused flags come here");
+  assert(isLater(status), "only refused flags come here");
   return `flag -${setting.name} is not available in this version of stanchion: ${LATER[status]}`;
 }
 
@@ -240,7 +269,14 @@ function applySettings(
     override(setting.name, field, value.value);
   }
   for (const { row, name, value } of settings) {
-    if (row.effect === "coreDebugTrace") {
+    if (isIdle(row.status)) {
+      // What is the case anyway may be asked for.
+      if (String(value) !== row.default) {
+        notes.push({ level: "warning", text: `-${name} has no effect: ${IDLE[row.status]}` });
+      }
+    } else if (row.effect === "coreTrace") {
+      override(name, "log.trace", value === true);
+    } else if (row.effect === "coreDebugTrace") {
       override(name, "log.debug", value === true);
       override(name, "log.trace", value === true);
     } else if (row.effect === "streamingDebugTrace") {
@@ -304,9 +340,33 @@ function applyEncryptionKey(draft: OptionsDraft, flag: string | undefined, files
   const key = flag ?? encryptionKey?.text ?? "";
   if (key !== "") draft.encryption.enabled = true;
   if (flag === undefined || flag === "") return;
-  const text = "-encryption_key on the command line can be read by everybody who may list the processes of this " +
-    "machine. Give the key in the environment variable NATS_STREAMING_ENCRYPTION_KEY, together with -encrypt";
-  notes.push({ level: "warning", text });
+  notes.push(
+    visible(
+      "-encryption_key",
+      "Give the key in the environment variable NATS_STREAMING_ENCRYPTION_KEY, together with -encrypt",
+    ),
+  );
+}
+
+/** A secret on the command line; what it is goes into no text. */
+function visible(flag: string, advice: string): ConfigNote {
+  const text =
+    `${flag} on the command line can be read by everybody who may list the processes of this machine. ${advice}`;
+  return { level: "warning", text };
+}
+
+/** The token goes into no text. */
+function applyConsoleToken(draft: OptionsDraft, files: FilesOutcome, sources: ConfigSources): Notes {
+  const token = sources.env(CONSOLE_TOKEN_VARIABLE) ?? "";
+  if (token === "" || draft.coreOnly) return [];
+  const at = files.setAt.get("console.token");
+  const isOverride = at !== undefined && draft.console.token !== token;
+  draft.console.token = token;
+  if (!isOverride) return [];
+  return [{
+    level: "info",
+    text: `The console token of ${CONSOLE_TOKEN_VARIABLE} is used, not the one of ${placeText(at)}`,
+  }];
 }
 
 /** `-user`, `-pass`, `-auth`: the single user or token of the server; with a list of users, only who we log in as. */
@@ -322,6 +382,9 @@ function applyLogin(
   const hasUser = user !== "" || password !== "";
   if (hasUser && token !== "") return failure(1, "Cannot have a user/pass and token");
   if (!hasUser && token === "") return undefined;
+  const advice = "Put it into the authorization block of a configuration file";
+  if (password !== "") notes.push(visible("-pass", advice));
+  if (token !== "") notes.push(visible("-auth", advice));
   if (files.hasUserList) {
     draft.login = { ...draft.login, user, password, token };
     return undefined;
@@ -393,6 +456,7 @@ function normalize(draft: OptionsDraft, hasAuthTimeout: boolean): void {
   if (draft.host === "") draft.host = "0.0.0.0";
   // The reference takes 0 for "not set".
   if (draft.port === 0) draft.port = 4222;
+  draft.httpBasePath = basePath(draft.httpBasePath);
   draft.encryption.cipher = draft.encryption.cipher.toUpperCase();
   draft.ioBatchSize = Math.max(1, draft.ioBatchSize);
   draft.ioSleepTimeUs = Math.max(0, draft.ioSleepTimeUs);
@@ -406,6 +470,16 @@ function normalize(draft: OptionsDraft, hasAuthTimeout: boolean): void {
   // The handshake comes before CONNECT and takes its own time.
   if (!hasAuthTimeout && tls !== undefined) draft.auth.timeoutMs = tls.timeoutMs + AUTH_AFTER_TLS_MS;
   nats.authTimeoutMs = draft.auth.timeoutMs;
+}
+
+/** The form that paths are compared with: the reference joins the parts and cleans what comes out. */
+function basePath(text: string): string {
+  const parts: string[] = [];
+  for (const part of text.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
 }
 
 const AUTH_AFTER_TLS_MS = 1_000;
@@ -423,91 +497,3 @@ const ZERO_IS_DEFAULT = Object.freeze(
     "lameDuckGraceMs",
   ] as const,
 );
-
-/** The reason why the server cannot start with these options, or undefined. */
-function validate(draft: OptionsDraft, hasUserList: boolean): string | undefined {
-  const limits = validateLimits(draft.limits);
-  if (limits !== undefined) return limits;
-  if (!isSubjectPart(draft.clusterId)) {
-    return "could not subscribe to discover subject: nats: invalid subject " +
-      `(cluster ID ${quote(draft.clusterId)} is empty, or has blanks or empty parts)`;
-  }
-  for (const [name, port] of [["port", draft.port], ["http_port", draft.httpPort]] as const) {
-    if (port < -1 || port > 65_535) return `${name} ${port} is outside of 1 to 65535 (-1 picks a free one)`;
-  }
-  const { intervalMs, timeoutMs, failCount } = draft.heartbeat;
-  for (const [name, ms] of [["hb_interval", intervalMs], ["hb_timeout", timeoutMs]] as const) {
-    if (ms <= 0) return `${name} must be positive (${formatDuration(ms)})`;
-  }
-  if (failCount < 0) return `hb_fail_count cannot be negative (${failCount})`;
-  const { enabled, cipher } = draft.encryption;
-  // Not told what stands there: a key that was put into the wrong place.
-  if (enabled && !["", "AES", "CHACHA"].includes(cipher)) return "encryption cipher not supported";
-  return validateFileStore(draft) ?? validateNats(draft) ?? validateWebSocket(draft, hasUserList);
-}
-
-/** Texts are the reference's (stores.md 5.1). */
-function validateFileStore({ store, file }: OptionsDraft): string | undefined {
-  if (store !== "FILE") return undefined;
-  if (file.dir === "") return "for FILE stores, root directory must be specified";
-  if (file.bufferBytes < 0) return "buffer size value must be a positive number";
-  if (file.compactEnabled) {
-    if (file.compactIntervalSecs <= 0) return "compact interval value must at least be 1 seconds";
-    if (file.compactFragmentation <= 0) return "compact fragmentation value must at least be 1";
-    if (file.compactMinBytes < 0) return "compact minimum file size value must be a positive number";
-  }
-  if (file.crcPolynomial < 1 || file.crcPolynomial > 0xffff_ffff) {
-    return "crc polynomial should be between 1 and 4294967295";
-  }
-  if (file.sliceMaxMessages < 0 || file.sliceMaxBytes < 0 || file.sliceMaxAgeMs < 0) {
-    return "slice max values must be positive numbers";
-  }
-  if (file.descriptorsMax < 0) return "file descriptor limit must be a positive number";
-  if (file.parallelRecovery <= 0) return "parallel recovery value must be at least 1";
-  if (file.readBufferBytes < 0) return "read buffer size value must be a positive number";
-  return undefined;
-}
-
-function validateNats({ nats, auth, discoverPrefix }: OptionsDraft): string | undefined {
-  const counts: readonly (readonly [string, number])[] = [
-    ["max_payload", nats.maxPayload],
-    ["max_pending", nats.maxPendingBytes],
-    ["max_control_line", nats.maxControlLine],
-    ["ping_interval", nats.pingIntervalMs],
-    ["ping_max", nats.pingMax],
-    ["write_deadline", nats.writeDeadlineMs],
-  ];
-  for (const [name, value] of counts) if (value < 0) return `${name} cannot be negative (${value})`;
-  if (nats.maxPayload > nats.maxPendingBytes) {
-    return `max_payload (${nats.maxPayload}) cannot be higher than max_pending (${nats.maxPendingBytes})`;
-  }
-  if (nats.lameDuckGraceMs >= nats.lameDuckDurationMs) {
-    return `lame duck grace period (${formatDuration(nats.lameDuckGraceMs)}) should be strictly lower than lame duck ` +
-      `duration (${formatDuration(nats.lameDuckDurationMs)})`;
-  }
-  if (!isSubjectPart(discoverPrefix)) {
-    return "could not subscribe to discover subject: nats: invalid subject " +
-      `(discover_prefix ${quote(discoverPrefix)} is empty, or has blanks or empty parts)`;
-  }
-  return checkNoAuthUser(auth);
-}
-
-/** A single user or token of the configuration is no list: the WebSocket port may have its own in place of it. */
-function validateWebSocket({ auth, websocket }: OptionsDraft, hasUserList: boolean): string | undefined {
-  if (websocket === undefined || websocket.port === 0) return undefined;
-  const { port, tls, noTls, noAuthUser, user, token } = websocket;
-  if (port < -1 || port > 65_535) return `websocket port ${port} is outside of 1 to 65535 (-1 picks a free one)`;
-  if (tls === undefined && !noTls) return "websocket requires TLS configuration";
-  const reason = checkNoAuthUser({ ...auth, users: hasUserList ? auth.users : [], noAuthUser });
-  if (reason !== undefined) return reason;
-  if (hasUserList && user !== "") {
-    return "websocket authentication username not compatible with presence of users/nkeys";
-  }
-  if (hasUserList && token !== "") return "websocket authentication token not compatible with presence of users/nkeys";
-  return undefined;
-}
-
-/** The cluster ID becomes tokens of protocol subjects. */
-function isSubjectPart(text: string): boolean {
-  return !/\s/.test(text) && text.split(".").every((token) => token !== "");
-}

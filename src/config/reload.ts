@@ -62,6 +62,8 @@ function refusalOf(current: Options, wanted: Options, context: ReloadContext): s
     ["NoAuthUser", current.auth.noAuthUser, noAuthUserOf(current.auth, wanted.auth)],
     ["HTTPHost", current.httpHost || current.host, wanted.httpHost || wanted.host],
     ["HTTPPort", current.httpPort, wanted.httpPort],
+    ["HTTPBasePath", current.httpBasePath, wanted.httpBasePath],
+    ["HTTPSPort", current.httpsPort, wanted.httpsPort],
     ["MaxPending", current.nats.maxPendingBytes, wanted.nats.maxPendingBytes],
     ["LogSizeLimit", current.log.sizeLimitBytes, wanted.log.sizeLimitBytes],
     ["TLSMap", current.tls?.verifyAndMap ?? false, wanted.tls?.verifyAndMap ?? false],
@@ -101,6 +103,7 @@ function changesOf(current: Options, wanted: Options, { isTlsRenewed }: ReloadCo
   if (oldLog.trace !== log.trace) tell(`Reloaded: trace = ${log.trace}`);
   if (oldLog.debug !== log.debug) tell(`Reloaded: debug = ${log.debug}`);
   if (oldLog.time !== log.time) tell(`Reloaded: logtime = ${log.time}`);
+  if (oldLog.utc !== log.utc) tell(`Reloaded: logtime_utc = ${log.utc}`);
   if (oldNats.maxConnections !== nats.maxConnections) {
     tell(`Reloaded: max_connections = ${nats.maxConnections}`, "maxConnections");
   }
@@ -121,7 +124,10 @@ function changesOf(current: Options, wanted: Options, { isTlsRenewed }: ReloadCo
   if (oldNats.maxControlLine !== nats.maxControlLine) tell(`Reloaded: max_control_line = ${nats.maxControlLine}`);
   if (oldNats.maxPayload !== nats.maxPayload) tell(`Reloaded: max_payload = ${nats.maxPayload}`);
   if (current.pidFile !== wanted.pidFile) tell(`Reloaded: pid_file = ${wanted.pidFile}`);
+  if (current.portsFileDir !== wanted.portsFileDir) tell(`Reloaded: ports_file_dir = ${wanted.portsFileDir}`);
   if (oldLog.file !== log.file) tell(`Reloaded: log_file = ${log.file}`);
+  if (oldLog.syslog !== log.syslog) tell(`Reloaded: syslog = ${log.syslog}`);
+  if (oldLog.remoteSyslog !== log.remoteSyslog) tell(`Reloaded: remote_syslog = ${log.remoteSyslog}`);
   if (oldTls !== undefined && tls !== undefined && oldTls.timeoutMs !== tls.timeoutMs) {
     tell(`Reloaded: tls timeout = ${tls.timeoutMs / 1000}`);
   }
@@ -175,6 +181,7 @@ function merged(current: Options, wanted: Options): Options {
     nats: { ...wanted.nats, disableShortFirstPing, testNegativeAckWaitMs },
     log: { ...wanted.log, streamingDebug, streamingTrace },
     pidFile: wanted.pidFile,
+    portsFileDir: wanted.portsFileDir,
     auth: isSame(current.auth, wanted.auth) ? current.auth : wanted.auth,
     tls: isSame(current.tls, wanted.tls) ? current.tls : wanted.tls,
   });
@@ -187,12 +194,15 @@ const NATS_PARTS: ReadonlySet<string> = new Set(
     "port",
     "httpHost",
     "httpPort",
+    "httpsPort",
+    "httpBasePath",
     "nats",
     "log",
     "auth",
     "tls",
     "websocket",
     "pidFile",
+    "portsFileDir",
     "configFiles",
   ] satisfies (keyof Options)[],
 );

@@ -3,6 +3,7 @@
  * prefix `STREAM: `. Their debug and trace switches are independent (operations.md 3.4).
  */
 import { formatLine, type LineStyle, type LogLevel, StampFormatter, wallTime } from "./line.ts";
+import { RecentLines } from "./recent.ts";
 import { type LogSink, SilentSink } from "./sinks.ts";
 import type { LogView } from "./types.ts";
 
@@ -74,6 +75,8 @@ export class Logger {
   #options: LoggerOptions;
   #stamps: StampFormatter;
   readonly #now = { high: 0, low: 0 };
+  /** The last lines, also of a log that is thrown away. */
+  readonly recent = new RecentLines();
 
   constructor(options: LoggerOptions) {
     this.#options = options;
@@ -93,6 +96,16 @@ export class Logger {
     return this.#streaming;
   }
 
+  /** Rejects with `LogError` when the target cannot be reached; most are open from the beginning. */
+  get opened(): Promise<void> {
+    return this.#options.sink.opened ?? Promise.resolve();
+  }
+
+  /** True when lines go to a syslog: nobody who started the program sees them. */
+  get isSyslog(): boolean {
+    return this.#options.sink.writeEntry !== undefined;
+  }
+
   /** True when all lines are thrown away. */
   get isSilent(): boolean {
     return this.#options.sink instanceof SilentSink;
@@ -107,11 +120,11 @@ export class Logger {
   }
 
   /** Lines go to another sink or look otherwise from here on; the old sink is closed. For a reload of the configuration. */
-  redirect(options: Pick<LoggerOptions, "sink" | "style">): void {
+  redirect(options: Pick<LoggerOptions, "sink" | "style"> & Partial<Pick<LoggerOptions, "zoneOffsetMinutes">>): void {
     const { sink } = this.#options;
     this.#options = { ...this.#options, ...options };
     this.#stamps = stampsOf(this.#options);
-    if (sink !== options.sink) sink.close();
+    if (sink !== options.sink) void sink.close();
   }
 
   /** SIGUSR1: a file is closed and opened again, anything else is left alone; a line of `view` says what happened. */
@@ -130,19 +143,27 @@ export class Logger {
     }
   }
 
-  /** The last call. Lines after it go nowhere. */
-  close(): void {
-    this.#options.sink.close();
+  /** The last call. Lines after it go nowhere; those before it are out when it resolves. */
+  async close(): Promise<void> {
+    await this.#options.sink.close();
   }
 
   #write(level: LogLevel, prefix: string, text: string): void {
     const { sink, style } = this.#options;
-    let stamp = "";
-    if (style.time) {
-      this.#options.wallNs(this.#now);
-      stamp = this.#stamps.format(wallTime(this.#now));
+    const { high, low } = this.#readClock();
+    this.recent.add(level, prefix === "" ? "core" : "streaming", text, high, low);
+    if (sink.writeEntry !== undefined) {
+      sink.writeEntry(level, prefix + text);
+      return;
     }
+    let stamp = "";
+    if (style.time) stamp = this.#stamps.format(wallTime(this.#now));
     sink.write(formatLine(style, stamp, level, prefix, text) + "\n");
+  }
+
+  #readClock(): { high: number; low: number } {
+    this.#options.wallNs(this.#now);
+    return this.#now;
   }
 }
 

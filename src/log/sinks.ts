@@ -3,21 +3,27 @@
  * trouble channel, once per time of trouble, counts what was lost, and goes on trying.
  */
 import type { AppendFile, Files } from "../runtime/types.ts";
+import type { LogLevel } from "./line.ts";
 
 /** What became of {@link LogSink.reopen}; after `failed` the old file is still written. */
 export type ReopenResult = "reopened" | "failed" | "noFile";
 
 /** Takes complete lines, ends included. */
 export interface LogSink {
+  /** Of a target that takes time to open: rejects with {@link LogError} when it cannot be opened. Need not be awaited. */
+  readonly opened?: Promise<void>;
   /** Must not throw. */
   write(text: string): void;
+  /** Instead of `write`, for a target with a form of its own: the text without time and level. Must not throw. */
+  writeEntry?(level: LogLevel, text: string): void;
   /** Closes and opens the target again under the same name. Must not throw. */
   reopen(): ReopenResult;
-  close(): void;
+  /** Resolves when the last lines are out; it takes a second at most. */
+  close(): void | Promise<void>;
 }
 
 /** Stable codes of what a log can refuse. */
-export type LogErrorCode = "LOG_FILE_NOT_OPENED";
+export type LogErrorCode = "LOG_FILE_NOT_OPENED" | "LOG_SYSLOG_NOT_OPENED";
 
 /** The log target cannot be used. Only at start: later the sink helps itself. */
 export class LogError extends Error {

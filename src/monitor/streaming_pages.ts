@@ -1,32 +1,35 @@
 /** The `/streaming/...` pages (operations.md 5.3 to 5.7): read-only views of the streaming core as JSON. */
-import { displayText } from "../base/bytes.ts";
-import type { Options } from "../config/options.ts";
-import type { Store, StoreLimits } from "../store/types.ts";
+import { byteStringOfText, displayText } from "../base/bytes.ts";
+import type { Options, ResolvedChannelLimits, ResolvedLimits } from "../config/options.ts";
+import type { Store } from "../store/types.ts";
 import type { Channel } from "../streaming/channel.ts";
 import type { Client } from "../streaming/client.ts";
 import type { StreamingCore } from "../streaming/core.ts";
 import type { StanSubscription } from "../streaming/subscription.ts";
-import { uptimeText } from "./json.ts";
+import { type Json, nanoseconds, uptimeText } from "./json.ts";
+import type { ProcessView } from "./nats_view.ts";
+import { streamingPaging } from "./query.ts";
+import type { MonitorTime } from "./time.ts";
 
-const LIMIT_DEFAULT = 1024;
+/** What `/streaming/serverz` calls the state of the server. */
+export type StreamingState = "STANDALONE" | "FT_ACTIVE" | "FT_STANDBY" | "FAILED" | "SHUTDOWN" | "CLUSTERED";
 
 /** What the pages show. */
 export interface StreamingView {
   readonly core: StreamingCore;
   readonly store: Store;
-  readonly limits: StoreLimits;
+  readonly limits: ResolvedChannelLimits;
   readonly options: Options;
   readonly serverId: string;
   readonly version: string;
   readonly runtimeVersion: string;
-  readonly startTime: string;
-  readonly state: () => string;
-  readonly nowText: () => string;
-  readonly uptimeMs: () => number;
+  readonly time: MonitorTime;
+  readonly process: Pick<ProcessView, "openFiles" | "openFilesMax">;
+  readonly state: () => StreamingState;
 }
 
-/** A JSON value, or a plain text with its status. */
-export type Page = { readonly json: unknown } | { readonly status: number; readonly text: string };
+/** A page, or a text with its status. */
+export type Page = { readonly json: Json } | { readonly status: number; readonly text: string };
 
 /** The page at `path`; undefined when there is none. */
 export function streamingPage(view: StreamingView, path: string, query: URLSearchParams): Page | undefined {
@@ -39,99 +42,108 @@ export function streamingPage(view: StreamingView, path: string, query: URLSearc
       return clientsz(view, query);
     case "/streaming/channelsz":
       return channelsz(view, query);
-    case "/streaming/isFTActive":
-      return { status: 204, text: "" };
   }
   return undefined;
 }
 
-function header(view: StreamingView) {
-  return { cluster_id: view.options.clusterId, server_id: view.serverId };
-}
-
-function totals(view: StreamingView): { total_msgs: number; total_bytes: number } {
-  let messages = 0;
-  let bytes = 0;
-  for (const channel of view.core.channels.all) {
-    messages += channel.messages.messageCount;
-    bytes += channel.messages.byteCount;
+/** Sums over all channels. */
+export function channelTotals({ core }: Pick<StreamingView, "core">): {
+  messages: number;
+  bytes: number;
+  subscriptions: number;
+} {
+  const totals = { messages: 0, bytes: 0, subscriptions: 0 };
+  for (const channel of core.channels.all) {
+    totals.messages += channel.messages.messageCount;
+    totals.bytes += channel.messages.byteCount;
+    totals.subscriptions += subscriptionCount(channel);
   }
-  return { total_msgs: messages, total_bytes: bytes };
+  return totals;
 }
 
-function serverz(view: StreamingView): unknown {
-  const { core } = view;
+function header(view: StreamingView) {
+  // A standby does not know yet what it will serve (trap 21).
+  const clusterId = view.state() === "FT_STANDBY" ? "" : view.options.clusterId;
+  return { cluster_id: clusterId, server_id: view.serverId };
+}
+
+function serverz(view: StreamingView): Json {
+  const { core, time, process } = view;
   const { counters } = core;
-  let subscriptions = 0;
-  for (const channel of core.channels.all) subscriptions += subscriptionCount(channel);
+  const totals = channelTotals(view);
   return {
     ...header(view),
     version: view.version,
     go: view.runtimeVersion,
     state: view.state(),
-    now: view.nowText(),
-    start_time: view.startTime,
-    uptime: uptimeText(view.uptimeMs()),
+    now: time.nowLocal(),
+    start_time: time.localOf(time.startedMs),
+    uptime: uptimeText(time.nowMs() - time.startedMs),
     clients: core.clients.count,
-    subscriptions,
+    subscriptions: totals.subscriptions,
     channels: core.channels.all.size,
-    ...totals(view),
+    total_msgs: totals.messages,
+    total_bytes: totals.bytes,
     in_msgs: counters.received,
     in_bytes: counters.receivedBytes,
     out_msgs: counters.delivered + counters.redelivered,
     out_bytes: counters.sentBytes,
+    open_fds: process.openFiles() || undefined,
+    max_fds: process.openFilesMax() || undefined,
   };
 }
 
-function storez(view: StreamingView): unknown {
-  const { limits } = view.options;
-  const shown = (
-    values: {
-      maxMessages: number;
-      maxBytes: number;
-      maxAgeMs: number;
-      maxSubscriptions: number;
-      maxInactivityMs: number;
-    },
-  ) => ({
-    max_msgs: values.maxMessages,
-    max_bytes: values.maxBytes,
-    max_age: values.maxAgeMs * 1e6,
-    max_subscriptions: values.maxSubscriptions,
-    max_inactivity: values.maxInactivityMs * 1e6,
-  });
-  const channels: Record<string, unknown> = {};
-  for (const { pattern } of [...limits.perChannel].sort((a, b) => byBytes(a.pattern, b.pattern))) {
-    channels[pattern] = shown(view.limits.forChannel(pattern));
-  }
+function storez(view: StreamingView): Json {
+  const { limits } = view;
+  const totals = channelTotals(view);
+  const entries = [...limits.entries].sort((a, b) => byBytes(byteStringOfText(a.pattern), byteStringOfText(b.pattern)));
   return {
     ...header(view),
-    now: view.nowText(),
+    now: view.time.nowLocal(),
     type: view.store.name,
     limits: {
       max_channels: limits.maxChannels,
-      ...shown(limits),
-      ...(limits.perChannel.length > 0 ? { channels } : {}),
+      ...limitsObject(limits.global),
+      channels: entries.length === 0
+        ? undefined
+        : new Map(entries.map((entry) => [entry.pattern, limitsObject(entry.limits)])),
     },
-    ...totals(view),
+    total_msgs: totals.messages,
+    total_bytes: totals.bytes,
   };
 }
 
+function limitsObject(limits: ResolvedLimits) {
+  return {
+    max_msgs: limits.maxMessages,
+    max_bytes: limits.maxBytes,
+    max_age: nanoseconds(limits.maxAgeMs),
+    max_subscriptions: limits.maxSubscriptions,
+    max_inactivity: nanoseconds(limits.maxInactivityMs),
+  };
+}
+
+/** Exactly this, where the core pages take any word of truth (trap 31). */
+function wantsSubscriptions(query: URLSearchParams): boolean {
+  return query.get("subs") === "1";
+}
+
 function clientsz(view: StreamingView, query: URLSearchParams): Page {
-  const withSubscriptions = query.get("subs") === "1";
-  const wanted = query.get("client");
-  if (wanted !== null && wanted !== "") {
-    const client = view.core.clients.byId.get(wanted);
-    if (client === undefined) return { status: 404, text: `Client ${wanted} not found\n` };
+  const withSubscriptions = wantsSubscriptions(query);
+  const { clients } = view.core;
+  const wanted = query.get("client") ?? "";
+  if (wanted !== "") {
+    const client = clients.byId.get(wanted);
+    if (client === undefined) return { status: 404, text: `Client ${wanted} not found` };
     return { json: clientObject(client, withSubscriptions) };
   }
-  const all = [...view.core.clients.byId.values()].sort((a, b) => byBytes(a.id, b.id));
-  const { offset, limit } = paging(query);
+  const all = [...clients.byId.values()].sort((a, b) => byBytes(a.id, b.id));
+  const { offset, limit } = streamingPaging(query);
   const page = all.slice(offset, offset + limit);
   return {
     json: {
       ...header(view),
-      now: view.nowText(),
+      now: view.time.nowLocal(),
       offset,
       limit,
       count: page.length,
@@ -141,31 +153,36 @@ function clientsz(view: StreamingView, query: URLSearchParams): Page {
   };
 }
 
-function clientObject(client: Client, withSubscriptions: boolean): unknown {
-  const byChannel: Record<string, unknown[]> = {};
+function clientObject(client: Client, withSubscriptions: boolean): Json {
+  const byChannel = new Map<string, Json[]>();
   if (withSubscriptions) {
     for (const subscription of client.subscriptions) {
-      (byChannel[displayText(subscription.channel.name)] ??= []).push(subscriptionObject(subscription));
+      const { name } = subscription.channel;
+      const list = byChannel.get(name);
+      if (list === undefined) byChannel.set(name, [subscriptionObject(subscription)]);
+      else list.push(subscriptionObject(subscription));
     }
   }
+  const sorted = [...byChannel].sort(([a], [b]) => byBytes(a, b));
   return {
     id: client.id,
     hb_inbox: displayText(client.record.heartbeatInbox),
     subs_count: client.subscriptions.size,
-    ...(Object.keys(byChannel).length > 0 ? { subscriptions: byChannel } : {}),
+    subscriptions: sorted.length === 0 ? undefined : new Map(sorted.map(([name, list]) => [displayText(name), list])),
   };
 }
 
 function channelsz(view: StreamingView, query: URLSearchParams): Page {
-  const withSubscriptions = query.get("subs") === "1";
-  const wanted = query.get("channel");
-  if (wanted !== null && wanted !== "") {
-    const channel = [...view.core.channels.all].find((one) => displayText(one.name) === wanted);
-    if (channel === undefined) return { status: 404, text: `Channel ${wanted} not found\n` };
+  const withSubscriptions = wantsSubscriptions(query);
+  const { channels } = view.core;
+  const wanted = query.get("channel") ?? "";
+  if (wanted !== "") {
+    const channel = channels.getByName(byteStringOfText(wanted));
+    if (channel === undefined) return { status: 404, text: `Channel ${wanted} not found` };
     return { json: channelObject(channel, withSubscriptions) };
   }
-  const all = [...view.core.channels.all].sort((a, b) => byBytes(a.name, b.name));
-  const { offset, limit } = paging(query);
+  const all = sortedChannels(view.core);
+  const { offset, limit } = streamingPaging(query);
   const page = all.slice(offset, offset + limit);
   const list = withSubscriptions
     ? { channels: page.map((channel) => channelObject(channel, true)) }
@@ -173,19 +190,25 @@ function channelsz(view: StreamingView, query: URLSearchParams): Page {
   return {
     json: {
       ...header(view),
-      now: view.nowText(),
+      now: view.time.nowLocal(),
       offset,
       limit,
       count: page.length,
       total: all.length,
+      // Where the list of clients is an empty one, this one is not there (trap 30).
       ...(page.length > 0 ? list : {}),
     },
   };
 }
 
-function channelObject(channel: Channel, withSubscriptions: boolean): unknown {
+/** By name, bytewise. */
+export function sortedChannels(core: StreamingCore): Channel[] {
+  return [...core.channels.all].sort((a, b) => byBytes(a.name, b.name));
+}
+
+function channelObject(channel: Channel, withSubscriptions: boolean): Json {
   const { messages } = channel;
-  const subscriptions = withSubscriptions ? allSubscriptions(channel).map(subscriptionObject) : [];
+  const subscriptions = withSubscriptions ? subscriptionsOf(channel) : [];
   return {
     name: displayText(channel.name),
     msgs: messages.messageCount,
@@ -193,12 +216,12 @@ function channelObject(channel: Channel, withSubscriptions: boolean): unknown {
     first_seq: messages.firstSequence,
     last_seq: messages.lastSequence,
     subs_count: subscriptionCount(channel),
-    ...(subscriptions.length > 0 ? { subscriptions } : {}),
+    subscriptions: subscriptions.length === 0 ? undefined : subscriptions.map(subscriptionObject),
   };
 }
 
 /** Online plain ones in the order of creation, then offline durables, then queue members. */
-function allSubscriptions(channel: Channel): StanSubscription[] {
+export function subscriptionsOf(channel: Channel): StanSubscription[] {
   const all = [...channel.subscriptions];
   for (const durable of channel.durables.values()) if (!durable.online) all.push(durable);
   for (const group of channel.groups.values()) {
@@ -209,17 +232,20 @@ function allSubscriptions(channel: Channel): StanSubscription[] {
 }
 
 function subscriptionCount(channel: Channel): number {
-  return allSubscriptions(channel).length;
+  let count = channel.subscriptions.length;
+  for (const durable of channel.durables.values()) if (!durable.online) count++;
+  for (const group of channel.groups.values()) count += group.members.length + (group.shadow === undefined ? 0 : 1);
+  return count;
 }
 
-function subscriptionObject(subscription: StanSubscription): unknown {
+function subscriptionObject(subscription: StanSubscription): Json {
   const { record } = subscription;
   return {
     client_id: displayText(record.clientId),
     inbox: displayText(record.inbox),
-    ack_inbox: record.ackInbox,
-    ...(record.durableName === "" ? {} : { durable_name: displayText(record.durableName) }),
-    ...(record.queueGroup === "" ? {} : { queue_name: displayText(record.queueGroup) }),
+    ack_inbox: displayText(record.ackInbox),
+    durable_name: record.durableName === "" ? undefined : displayText(record.durableName),
+    queue_name: record.queueGroup === "" ? undefined : displayText(record.queueGroup),
     is_durable: record.isDurable,
     is_offline: !subscription.online,
     max_inflight: subscription.maxInFlight,
@@ -230,16 +256,7 @@ function subscriptionObject(subscription: StanSubscription): unknown {
   };
 }
 
-/** Bad numbers are not errors here: they count as not given. */
-function paging(query: URLSearchParams): { offset: number; limit: number } {
-  const number = (name: string): number => {
-    const text = query.get(name) ?? "";
-    return /^[+-]?\d{1,15}$/.test(text) ? Number(text) : 0;
-  };
-  const limit = number("limit");
-  return { offset: Math.max(0, number("offset")), limit: limit <= 0 ? LIMIT_DEFAULT : limit };
-}
-
+/** Byte strings: their units are the bytes. */
 function byBytes(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

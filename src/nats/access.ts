@@ -86,6 +86,14 @@ export class Access implements LoginHost {
     this.login = authenticator === null ? null : new Login(this, authenticator, server.wheel, nonce);
   }
 
+  /** Who it is, or says it is, as the monitor shows it. A token is never shown: whoever reads it could come in with it. */
+  get shownUser(): string {
+    if (this.user !== null && this.user.name !== "") return this.user.name;
+    const { nkey = "", auth_token: token = "", user = "" } = this.login?.credentials ?? this.#said;
+    if (nkey !== "") return nkey;
+    return token === "" ? user : "[REDACTED]";
+  }
+
   get isClosed(): boolean {
     return this.#host.isClosed;
   }

@@ -2,7 +2,7 @@
  * One client connection: its protocol state, its subscriptions, and its output. Everything a client can do wrong ends here
  * with the reference's text or, where the reference has none, with a silent close (nats-server.md 3).
  */
-import { byteString, copyRange, displayText } from "../base/bytes.ts";
+import { byteString, copyRange, displayText, equalsRange } from "../base/bytes.ts";
 import { isSubscriptionSubject, tokenCount } from "../base/subject.ts";
 import type { OutputQueue } from "../runtime/output_queue.ts";
 import type { Socket, SocketHandler, TimerHandle, TlsInfo } from "../runtime/types.ts";
@@ -11,7 +11,7 @@ import { errorLine, NATS_ERROR, OK_LINE, PING_LINE, PONG_LINE, tooManyTokensViol
 import { Access, type AccessHost } from "./access.ts";
 import type { AuthUser } from "./auth/authenticator.ts";
 import type { ConnectionPermissions } from "./auth/permissions.ts";
-import type { ConnectionType } from "./auth/types.ts";
+import { type ConnectionType, GLOBAL_ACCOUNT } from "./auth/types.ts";
 import { type CloseReason, closingOf } from "./close_reason.ts";
 import { Congestion, type LaggingReceiver, type PausablePublisher } from "./congestion.ts";
 import {
@@ -147,6 +147,15 @@ export class Connection
     return this.#access.user;
   }
 
+  /** The same for the monitor: also of those that nobody asked, and never a token. */
+  get shownUser(): string {
+    return this.#access.shownUser;
+  }
+
+  get account(): string {
+    return this.#access.user?.account ?? GLOBAL_ACCOUNT;
+  }
+
   get address(): string {
     return `${this.#socket.remoteAddress}:${this.#socket.remotePort}`;
   }
@@ -241,13 +250,14 @@ export class Connection
   /** Ends the connection after everything queued was written. `text` goes out as `-ERR` where the reference sends one. */
   close(reason: CloseReason, text?: string): void {
     if (this.isClosed) return;
+    const waitingBytes = this.output.pendingBytes;
     if (text !== undefined) {
       const line = errorLine(text);
       this.output.reserve(line.length);
       this.output.append(line);
       if (this.#server.log.debugEnabled) this.#server.log.debug(`${this.describe()} - ${text}`);
     }
-    this.#retire(reason);
+    this.#retire(reason, waitingBytes);
     this.#webSocket?.closing(reason);
     this.#socket.flush();
     this.#socket.end();
@@ -260,9 +270,13 @@ export class Connection
     this.#socket.destroy();
   }
 
-  #retire(reason: CloseReason): void {
+  /** `waitingBytes` were not written yet when it was decided: last words are not what a client has failed to read. */
+  #retire(reason: CloseReason, waitingBytes = this.output.pendingBytes): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    // While it still has what is to be remembered.
+    this.#server.closedConnections?.add(this, reason, waitingBytes);
+    this.router.departed.add(this);
     this.#parser.close();
     this.#access.login?.close();
     this.#entry?.close();
@@ -399,7 +413,11 @@ export class Connection
     if (!parser.sameLine || entry === null) {
       entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd);
       this.#subject = entry;
-      this.#reply = null;
+      // Publishers have one reply for all their subjects.
+      const reply = this.#reply;
+      if (reply !== null && !equalsRange(reply.bytes, parser.buffer, parser.replyStart, parser.replyEnd)) {
+        this.#reply = null;
+      }
       this.#lineRefused = this.permissions === null
         ? reservedNames(parser, entry.subject)
         : this.#access.publishRefusal(parser, entry.subject);

@@ -11,6 +11,7 @@ import { NATS_ERROR } from "../wire/nats_text.ts";
 import { Accounts } from "./auth/accounts.ts";
 import { Authenticator, needsAuthentication } from "./auth/authenticator.ts";
 import type { AuthOptions } from "./auth/types.ts";
+import type { ClosedConnections } from "./closed_connections.ts";
 import type { CloseReason } from "./close_reason.ts";
 import { Connection } from "./connection.ts";
 import { LameDuck, shuffled } from "./lame_duck.ts";
@@ -87,6 +88,8 @@ export class NatsServer {
   readonly connections = new Map<number, Connection>();
   /** Monotonic time of the current batch: one clock reading serves it. */
   nowMs: number;
+  /** Those that are gone, for the monitor; absent while nobody looks. */
+  closedConnections: ClosedConnections | undefined = undefined;
   /** Work of the streaming layer, run once per turn before output is flushed. */
   onTurn: (() => void) | undefined = undefined;
 
@@ -407,6 +410,7 @@ export class NatsServer {
   /** Cuts a client that does not read. No text: clients would give up for good on it (nats-server.md 3.9). */
   slowConsumer(connection: Connection, reason: CloseReason, text: string): void {
     this.router.statistics.slowConsumers++;
+    connection.router.departed.slowConsumers++;
     this.log.info(`${connection.describe()} - ${text}`);
     connection.abort(reason);
   }
@@ -416,6 +420,12 @@ export class NatsServer {
     this.#writeWatch.delete(connection);
     if (this.log.debugEnabled) this.log.debug(`${connection.describe()} - Client connection closed: ${reason}`);
     if (this.connections.size === 0) this.#lameDuck?.empty();
+  }
+
+  /** An ID that no connection gets: what is shown as a connection, and is none, needs one, too. */
+  takeConnectionId(): number {
+    this.router.statistics.totalConnections++;
+    return this.#nextId++;
   }
 
   acceptWebSocket(socket: Socket, end: WebSocketEnd): Connection {

@@ -47,6 +47,23 @@ function createStatistics(): Statistics {
   };
 }
 
+/** What connections of an account that are gone have carried: with those that are there, all of its traffic. */
+export class DepartedTraffic {
+  inMessages = 0;
+  inBytes = 0;
+  outMessages = 0;
+  outBytes = 0;
+  /** Those that were cut because they did not read. */
+  slowConsumers = 0;
+
+  add(connection: Connection): void {
+    this.inMessages += connection.inMessages;
+    this.inBytes += connection.inBytes;
+    this.outMessages += connection.outMessages;
+    this.outBytes += connection.outBytes;
+  }
+}
+
 /** What a router is made of. */
 export interface RouterOptions {
   /** Random per process. */
@@ -113,6 +130,9 @@ export class Router implements Bus {
   /** A receiver whose output has grown beyond the high mark while the current batch was delivered. */
   congested: Connection | null = null;
   onDrained: (() => void) | undefined = undefined;
+  readonly departed = new DepartedTraffic();
+  /** Times that the receivers of a subject were looked for in the list of subscriptions. */
+  resolutions = 0;
   /** Changes with a reload. */
   maxPayload: number;
   readonly #message: RouterMessage;
@@ -170,6 +190,7 @@ export class Router implements Bus {
     entry.groups = NO_GROUPS;
     entry.generation = this.generation;
     if (!entry.publishable) return entry;
+    this.resolutions++;
     const result = this.sublist.match(entry.subject);
     const plain = reachable(result.plain, entry.subject);
     if (plain.length > 0) {
@@ -197,7 +218,7 @@ export class Router implements Bus {
       if (subscription.closed) continue;
       const connection = subscription.connection;
       if (connection === null) {
-        this.#hand(subscription.receiver!, publisher, parser);
+        this.#hand(subscription, publisher, parser);
         if (!subscription.passive) reached++;
       } else if (connection !== publisher || publisher.echo) {
         if (connection.deliver(subscription, heads[i]!, parser)) reached++;
@@ -218,7 +239,7 @@ export class Router implements Bus {
       if (!subscription.closed) {
         const connection = subscription.connection;
         if (connection === null) {
-          this.#hand(subscription.receiver!, publisher, parser);
+          this.#hand(subscription, publisher, parser);
           return true;
         }
         if (
@@ -232,7 +253,8 @@ export class Router implements Bus {
     return false;
   }
 
-  #hand(receiver: BusReceiver, publisher: Connection, parser: NatsParser): void {
+  #hand(subscription: Subscription, publisher: Connection, parser: NatsParser): void {
+    subscription.delivered++;
     const message = this.#message;
     message.buffer = parser.buffer;
     message.subjectStart = parser.subjectStart;
@@ -242,7 +264,7 @@ export class Router implements Bus {
     message.payloadStart = parser.headerSize > 0 ? parser.payloadStart + parser.headerSize : parser.payloadStart;
     message.payloadEnd = parser.payloadEnd;
     message.publisher = publisher;
-    receiver.receive(message);
+    subscription.receiver!.receive(message);
   }
 
   /** 503 to the publisher's own plain subscription on the reply; nothing when it has none (nats-server.md 3.8). */
@@ -408,6 +430,7 @@ export class Router implements Bus {
         message.payloadStart = replyLength;
         message.payloadEnd = bytes.length;
         message.publisher = null;
+        subscription.delivered++;
         subscription.receiver.receive(message);
       }
     }

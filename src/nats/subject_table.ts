@@ -82,8 +82,19 @@ export class SubjectTable {
     return this.#count;
   }
 
+  /** Looks at every entry. For the monitor. */
+  forEach(look: (entry: SubjectEntry) => void): void {
+    for (let entry of this.#buckets) {
+      for (; entry !== null; entry = entry.next) look(entry);
+    }
+  }
+
+  /** Times that an entry was asked for, for the monitor. */
+  lookups = 0;
+
   /** The entry of `bytes[start, end)`, made if there is none. `subject` is the same as a string, where somebody has it. */
   intern(bytes: Uint8Array, start: number, end: number, subject?: string): SubjectEntry {
+    this.lookups++;
     const hash = hashRange(bytes, start, end, this.#seed);
     const found = this.#find(hash, bytes, start, end);
     if (found !== null) {

@@ -57,6 +57,12 @@ class Leaf {
     return true;
   }
 
+  *all(): IterableIterator<Subscription> {
+    if (this.#only !== undefined) yield this.#only;
+    if (this.#plain !== undefined) yield* this.#plain;
+    if (this.#queues !== undefined) { for (const members of this.#queues.values()) yield* members; }
+  }
+
   /** Adds what stands here to a result. */
   collect(into: Collection): void {
     const { plain } = into;
@@ -99,6 +105,17 @@ export class Sublist {
   readonly #root = new Level();
   #count = 0;
   #wildcardCount = 0;
+  /** All that ever came and went, for the monitor. */
+  #insertCount = 0;
+  #removeCount = 0;
+
+  get insertCount(): number {
+    return this.#insertCount;
+  }
+
+  get removeCount(): number {
+    return this.#removeCount;
+  }
 
   get count(): number {
     return this.#count;
@@ -111,6 +128,7 @@ export class Sublist {
   /** Adds; returns true when the subject has wildcards, so that any literal subject may be touched. */
   insert(subscription: Subscription): boolean {
     this.#count++;
+    this.#insertCount++;
     const subject = subscription.subject;
     if (!hasWildcard(subject)) {
       let leaf = this.#literals.get(subject);
@@ -144,11 +162,13 @@ export class Sublist {
     if (leaf !== undefined && leaf.remove(subscription)) {
       if (leaf.empty) this.#literals.delete(subject);
       this.#count--;
+      this.#removeCount++;
       return false;
     }
     if (!hasWildcard(subject)) return false;
     if (this.#removeBelow(this.#root, subject.split("."), 0, subscription)) {
       this.#count--;
+      this.#removeCount++;
       this.#wildcardCount--;
     }
     return true;
@@ -175,6 +195,12 @@ export class Sublist {
     return true;
   }
 
+  /** Every subscription: the literal ones in the order in which their subjects came, then those with wildcards. */
+  *all(): IterableIterator<Subscription> {
+    for (const leaf of this.#literals.values()) yield* leaf.all();
+    yield* allBelow(this.#root);
+  }
+
   /** Everything interested in the published `subject`, whose tokens are all literal here (3.5). */
   match(subject: string): MatchResult {
     const into: Collection = { plain: [], groups: undefined };
@@ -183,6 +209,14 @@ export class Sublist {
     if (this.#wildcardCount > 0) matchBelow(this.#root, subject.split("."), 0, into);
     return { plain: into.plain, groups: into.groups === undefined ? NO_GROUPS : [...into.groups.values()] };
   }
+}
+
+/** The depth of the tree is that of a subject, which is no longer than a control line. */
+function* allBelow(level: Level): IterableIterator<Subscription> {
+  if (level.leaf !== null) yield* level.leaf.all();
+  if (level.rest !== null) yield* level.rest.all();
+  if (level.star !== null) yield* allBelow(level.star);
+  for (const below of level.literals.values()) yield* allBelow(below);
 }
 
 function matchBelow(level: Level, tokens: readonly string[], index: number, into: Collection): void {

@@ -284,6 +284,24 @@ export interface HttpHost {
   listen(options: HttpListenOptions, handle: HttpHandler): Promise<Listener>;
 }
 
+/** A syslog: that of this machine, or one behind an address or a socket of streams. */
+export type SyslogTarget =
+  | { readonly kind: "local" }
+  | { readonly kind: "udp" | "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** The way to a syslog. It connects again by itself, and never makes its user wait. */
+export interface SyslogLink {
+  /** Name of this machine, for lines that leave it. */
+  readonly hostName: string;
+  /** Rejects with {@link RuntimeError} when the syslog cannot be reached at first. Must be awaited or caught. */
+  readonly opened: Promise<void>;
+  /** Hands one message on. False: it is lost, because nobody takes it and the queue is full. */
+  send(message: string): boolean;
+  /** Resolves when all that was handed on is on its way, or cannot be brought there any more. */
+  close(): Promise<void>;
+}
+
 /** Everything the platform gives. */
 export interface Runtime {
   /** For logs and INFO.go: for example `bun1.4.5`. */
@@ -295,6 +313,7 @@ export interface Runtime {
   readonly files: Files;
   readonly disk: Disk;
   readonly process: ProcessHost;
+  openSyslog(target: SyslogTarget): SyslogLink;
   /** Fills `bytes` from the system's secure source. */
   random(bytes: Uint8Array): void;
   /**

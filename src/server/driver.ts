@@ -3,9 +3,12 @@
  * sends what may leave. The only clock reading, and the only promises, of the streaming half are here.
  */
 import { byteString } from "../base/bytes.ts";
+import type { TurnFigures } from "../monitor/turn_figures.ts";
 import type { Bus, BusMessage, BusReceiver, BusSubscription, Destination } from "../nats/bus.ts";
 import type { Clock, Scheduler, TimerHandle } from "../runtime/types.ts";
 import { type RecoveredState, type ServerRecord, type Store, StoreError } from "../store/types.ts";
+import type { AdminOutcome, AdminRequest } from "../streaming/admin.ts";
+import type { BrowseRequest, BrowseResult } from "../streaming/browse.ts";
 import type { StreamingCore } from "../streaming/core.ts";
 import type { TurnGroup } from "../streaming/context.ts";
 import type { SendList } from "../streaming/send_list.ts";
@@ -28,6 +31,9 @@ class RequestReceiver implements BusReceiver {
   }
 
   receive(message: BusMessage): void {
+    const { traffic } = this.#driver;
+    traffic.requests++;
+    traffic.requestBytes += message.payloadEnd - message.payloadStart;
     this.#driver.begin();
     this.#handle(message.buffer, message.payloadStart, message.payloadEnd, message.replyDestination());
   }
@@ -44,6 +50,9 @@ class PublishReceiver implements BusReceiver {
   }
 
   receive(message: BusMessage): void {
+    const { traffic } = this.#driver;
+    traffic.publishes++;
+    traffic.requestBytes += message.payloadEnd - message.payloadStart;
     this.#driver.begin();
     this.#core.publish(message.buffer, message.payloadStart, message.payloadEnd, message.replyDestination());
   }
@@ -64,6 +73,9 @@ class AckReceiver implements BusReceiver {
   }
 
   receive(message: BusMessage): void {
+    const { traffic } = this.#driver;
+    traffic.acks++;
+    traffic.ackBytes += message.payloadEnd - message.payloadStart;
     this.#driver.begin();
     this.#core.acknowledge(
       this.#subscription,
@@ -75,8 +87,28 @@ class AckReceiver implements BusReceiver {
   }
 }
 
+/** What the streaming half received from the bus and sent through it. Plain fields: the hot path adds to them. */
+export class BusTraffic {
+  /** Publishes. */
+  publishes = 0;
+  /** All other requests. */
+  requests = 0;
+  /** Of both. */
+  requestBytes = 0;
+  acks = 0;
+  ackBytes = 0;
+  /** Answers and deliveries. */
+  sent = 0;
+  sentBytes = 0;
+  heartbeats = 0;
+  heartbeatAnswers = 0;
+}
+
 interface GroupInFlight {
   readonly group: TurnGroup;
+  /** When its first event arrived, and how many publishes are in it. */
+  readonly begunMs: number;
+  readonly publishCount: number;
   flushed: boolean;
   /** What its publishers are told; undefined: all of it is safe. */
   error: string | undefined;
@@ -98,6 +130,14 @@ export class Driver {
   readonly #inFlight: GroupInFlight[] = [];
   /** The clock was read for the events that arrive now. */
   #begun = false;
+  /** What that reading was. */
+  #nowMs = 0;
+  /** `traffic` when the open turn began. */
+  #publishesBefore = 0;
+  #eventsBefore = 0;
+  readonly traffic = new BusTraffic();
+  /** Takes the times of turns; absent while nobody looks. */
+  figures: TurnFigures | undefined = undefined;
   #timer: TimerHandle | undefined;
   #timerDueMs = Infinity;
   #stopped = false;
@@ -135,12 +175,13 @@ export class Driver {
       this.#carryOut();
     }
     this.#serve(server.discovery, (b, s, e, reply) => core.connect(b, s, e, reply));
-    this.#serve(pingsSubject(server.discovery), (b, s, e, reply) => core.ping(b, s, e, reply));
+    // In the order in which the reference's monitor lists them.
     this.#subscriptions.push(this.#bus.subscribe(publishWildcard(server.publish), new PublishReceiver(this, core)));
     this.#serve(server.subscribe, (b, s, e, reply) => core.subscribe(b, s, e, reply));
     this.#serve(server.unsubscribe, (b, s, e, reply) => core.unsubscribe(b, s, e, reply));
     this.#serve(server.subClose, (b, s, e, reply) => core.closeSubscription(b, s, e, reply));
     this.#serve(server.close, (b, s, e, reply) => core.closeClient(b, s, e, reply));
+    this.#serve(pingsSubject(server.discovery), (b, s, e, reply) => core.ping(b, s, e, reply));
     this.#watchOtherClusters(server);
     this.#subscriptions.push(
       this.#bus.subscribe(`${this.#replyPrefix}.*`, { receive: (message) => this.#answered(message) }),
@@ -160,6 +201,16 @@ export class Driver {
     while (this.#inFlight.length > 0) await new Promise<void>((resume) => this.#scheduler.endOfTurn(resume));
     this.#stopped = true;
     this.#timer?.stop();
+  }
+
+  /** What it listens to, in the order of the reference's list, for the monitor. */
+  get subscriptions(): readonly BusSubscription[] {
+    return this.#subscriptions;
+  }
+
+  /** When something last happened, monotonic. */
+  get lastTurnMs(): number {
+    return this.#nowMs;
   }
 
   #serve(subject: string, handle: RequestHandler): void {
@@ -188,7 +239,8 @@ export class Driver {
     if (this.#begun) return;
     this.#begun = true;
     this.#clock.wallNs(this.#wall);
-    this.#core.setTime(this.#clock.monotonicMs(), this.#wall.high, this.#wall.low);
+    this.#nowMs = this.#clock.monotonicMs();
+    this.#core.setTime(this.#nowMs, this.#wall.high, this.#wall.low);
     this.#requestTurn();
   }
 
@@ -200,13 +252,27 @@ export class Driver {
       if (!core.hasWork && this.#clock.monotonicMs() < this.#timerDueMs) return;
       this.begin();
     }
+    const begunMs = this.#nowMs;
     core.advance();
     const group = core.endTurn();
-    if (group !== undefined) this.#flush(group);
+    const publishCount = this.#closeTurn();
+    const isDone = group === undefined || this.#flush(group, begunMs, publishCount);
     this.#carryOut();
+    if (isDone && publishCount > 0) this.figures?.answered(publishCount, this.#clock.monotonicMs() - begunMs);
     this.#begun = false;
     if (core.hasWork) this.#requestTurn();
     this.#armTimer();
+  }
+
+  /** Counts what arrived since the previous turn; returns how many publishes. */
+  #closeTurn(): number {
+    const { traffic, figures } = this;
+    const publishCount = traffic.publishes - this.#publishesBefore;
+    this.#publishesBefore = traffic.publishes;
+    const events = traffic.publishes + traffic.requests + traffic.acks;
+    if (figures !== undefined && events > this.#eventsBefore) figures.turn(events - this.#eventsBefore);
+    this.#eventsBefore = events;
+    return publishCount;
   }
 
   #armTimer(): void {
@@ -222,9 +288,26 @@ export class Driver {
     this.begin();
   };
 
+  // Operators ----------------------------------------------------------------------------------------------------------
+
+  /** Carries an operator's action out, between the events of clients; resolves when it is as safe as an acknowledgement. */
+  administer(request: AdminRequest): Promise<AdminOutcome> {
+    if (this.#stopped) {
+      return Promise.resolve({ ok: false, code: "CONFLICT", message: "the server is stopping: nothing was done" });
+    }
+    this.begin();
+    return new Promise((resolve) => this.#core.administer(request, resolve));
+  }
+
+  /** Reads stored messages. Nothing is changed, so this is no event. */
+  browse(request: BrowseRequest): Promise<BrowseResult> {
+    return new Promise((resolve) => this.#core.browse(request, resolve));
+  }
+
   // Flushing -----------------------------------------------------------------------------------------------------------
 
-  #flush(group: TurnGroup): void {
+  /** True when the answers of the group leave with this turn. */
+  #flush(group: TurnGroup, begunMs: number, publishCount: number): boolean {
     let waits: Promise<void>[] | undefined;
     for (let i = 0; i < group.channels.length; i++) {
       const { store } = group.channels[i]!;
@@ -239,18 +322,23 @@ export class Driver {
     }
     if (waits === undefined && this.#inFlight.length === 0) {
       this.#core.groupDone(group);
-      return;
+      return true;
     }
-    const entry: GroupInFlight = { group, flushed: waits === undefined, error: undefined };
+    const entry: GroupInFlight = { group, begunMs, publishCount, flushed: waits === undefined, error: undefined };
     this.#inFlight.push(entry);
     if (waits !== undefined) {
       const pending = waits;
+      const startedMs = this.figures === undefined ? 0 : this.#clock.monotonicMs();
       Promise.all(pending).then(
-        () => this.#flushed(entry),
+        () => {
+          this.figures?.flushed(this.#clock.monotonicMs() - startedMs);
+          this.#flushed(entry);
+        },
         // The others are waited for: only then it is known what of this turn is safe.
         (error) => void Promise.allSettled(pending).then(() => this.#flushFailed(entry, error)),
       );
     }
+    return false;
   }
 
   #flushed(entry: GroupInFlight): void {
@@ -268,10 +356,12 @@ export class Driver {
   #finishGroups(): void {
     this.begin();
     while (this.#inFlight.length > 0 && this.#inFlight[0]!.flushed) {
-      const { group, error } = this.#inFlight.shift()!;
+      const { group, begunMs, publishCount, error } = this.#inFlight.shift()!;
       if (error === undefined) this.#core.groupDone(group);
       else this.#core.groupFailed(group, error);
       this.#carryOut();
+      // The reading of `begin` is a little older than these answers; another one per group would cost more than it tells.
+      if (publishCount > 0) this.figures?.answered(publishCount, this.#nowMs - begunMs);
     }
   }
 
@@ -290,6 +380,7 @@ export class Driver {
     for (let i = 0; i < effects.segments.length; i++) this.#send(effects.segments[i]!);
     for (const listener of effects.unlisten) (listener as BusSubscription).unsubscribe();
     let unanswerable: number[] | undefined;
+    this.traffic.heartbeats += effects.requests.length;
     for (const { address, serial } of effects.requests) {
       if (this.#bus.request(address, `${this.#replyPrefix}.${serial}`, EMPTY) === 0) {
         (unanswerable ??= []).push(serial);
@@ -306,13 +397,19 @@ export class Driver {
   #send(list: SendList): void {
     const bus = this.#bus;
     const tail = this.#tail;
+    let sentBytes = 0;
     const { addresses, buffers, starts, ends, redeliveries, count } = list;
     for (let i = 0; i < count; i++) {
       const redeliveryCount = redeliveries[i]!;
       const tailLength = redeliveryCount === 0 ? 0 : encodeRedeliveryTail(tail, 0, redeliveryCount);
-      const reached = bus.send(addresses[i]!, buffers[i]!, starts[i]!, ends[i]!, tail, tailLength);
+      const start = starts[i]!;
+      const end = ends[i]!;
+      sentBytes += end - start + tailLength;
+      const reached = bus.send(addresses[i]!, buffers[i]!, start, end, tail, tailLength);
       if (reached === 0) this.#core.unheard(addresses[i]!);
     }
+    this.traffic.sent += count;
+    this.traffic.sentBytes += sentBytes;
   }
 
   /** An answer to a heartbeat or a probe: the serial is the last token of the subject. */
@@ -321,6 +418,7 @@ export class Driver {
     const subject = byteString(message.buffer, message.subjectStart, message.subjectEnd);
     const serial = Number(subject.slice(this.#replyPrefix.length + 1));
     if (!Number.isSafeInteger(serial)) return;
+    this.traffic.heartbeatAnswers++;
     this.begin();
     this.#core.requestAnswered(serial);
   }

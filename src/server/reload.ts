@@ -96,6 +96,9 @@ function isSameServer(a: NatsTlsOptions["server"], b: NatsTlsOptions["server"]):
     a.verifyClient === b.verifyClient && a.minVersion === b.minVersion;
 }
 
+/** What the log is opened with; a size limit cannot be reloaded. */
+const LOG_TARGET = ["file", "syslog", "remoteSyslog", "time", "utc"] as const;
+
 /** Writes the pid to its new file and opens the new log, where those changed. */
 function prepareFiles(
   { runtime, log, options }: ReloadTarget,
@@ -105,7 +108,7 @@ function prepareFiles(
   if (pidFile !== "" && pidFile !== options.pidFile) {
     runtime.files.writeText(pidFile, String(runtime.process.pid), 0o660);
   }
-  const isSameLog = next.log.file === options.log.file && next.log.time === options.log.time;
+  const isSameLog = LOG_TARGET.every((name) => next.log[name] === options.log[name]);
   return isSameLog || log.isSilent ? undefined : openTarget(next.log, runtime);
 }
 

@@ -8,23 +8,21 @@ import { DEFAULT_LIMITS, type Options, resolveChannelLimits, type ResolvedChanne
 import { COMMIT, NATS_VERSION, streamingVersion } from "../config/version.ts";
 import { limitsBanner } from "../log/banner.ts";
 import type { Logger } from "../log/logger.ts";
-import { rfc3339 } from "../monitor/json.ts";
-import { answerMonitor } from "../monitor/monitor.ts";
-import type { StreamingView } from "../monitor/streaming_pages.ts";
+import { Console } from "../monitor/console/console.ts";
 import { NatsServer, type NatsServerOptions } from "../nats/nats_server.ts";
-import { type Listener, type Runtime, RuntimeError } from "../runtime/types.ts";
+import { type HttpAnswer, type HttpRequest, type Runtime, RuntimeError } from "../runtime/types.ts";
 import { type RecoveredState, type ServerRecord, type Store, StoreError } from "../store/types.ts";
 import { StreamingCore } from "../streaming/core.ts";
 import type { CoreOptions } from "../streaming/world.ts";
 import { pingsSubject, publishWildcard, stanSubjects } from "../wire/stan_subjects.ts";
+import { createConsoleView } from "./console_view.ts";
 import { Driver } from "./driver.ts";
+import { Monitoring, wantsMonitoring } from "./monitoring.ts";
 import { natsAuthOf, natsOptionsOf } from "./nats_options.ts";
 import { openStore } from "./open_store.ts";
 import { applyReload, ReloadError } from "./reload.ts";
 import { readTlsFiles, TlsFileError } from "./tls_files.ts";
 import { webSocketOptionsOf } from "./websocket_options.ts";
-
-const IO_BATCH_SIZE_DEFAULT = 1024;
 
 /** Life of a server: it moves to the right only. */
 export type ServerState = "starting" | "ready" | "stopping" | "stopped" | "failed";
@@ -32,7 +30,11 @@ export type ServerState = "starting" | "ready" | "stopping" | "stopped" | "faile
 /** The server could not start, or had to stop. `message` is what an operator needs to read. */
 export class ServerError extends Error {
   override readonly name = "ServerError";
-  constructor(readonly code: "SERVER_START_FAILED" | "SERVER_STORE_FAILED", message: string, options?: ErrorOptions) {
+  constructor(
+    readonly code: "SERVER_START_FAILED" | "SERVER_STORE_FAILED" | "SERVER_STOPPED",
+    message: string,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }
@@ -53,8 +55,8 @@ export class StreamingServer {
   readonly #coreOptions: { -readonly [K in keyof CoreOptions]: CoreOptions[K] };
   #options: Options;
   #state: ServerState = "starting";
-  #monitor: Listener | undefined;
-  readonly #startedMs: number;
+  #monitor: Monitoring | undefined;
+  #unfinished = "";
 
   /** Builds everything; nothing is opened before `start`. Throws {@link ServerError} for TLS files that cannot be used. */
   /** `encryptionKey`: for options that switch encryption on; only what is derived from it is kept. */
@@ -67,7 +69,6 @@ export class StreamingServer {
     this.#log = log;
     const nuid = new Nuid((bytes) => runtime.random(bytes));
     this.serverId = nuid.next();
-    this.#startedMs = runtime.clock.monotonicMs();
     const { tls, webSocket } = this.#readPorts();
     const { socketCountMax } = runtime.network;
     this.nats = new NatsServer(
@@ -178,11 +179,6 @@ export class StreamingServer {
       streaming.info(`ServerID: ${this.serverId}`);
       streaming.info(`Runtime: ${this.#runtime.version}`);
       streaming.info(`Git commit: ${COMMIT}`);
-      if (options.ioBatchSize !== IO_BATCH_SIZE_DEFAULT || options.ioSleepTimeUs !== 0) {
-        streaming.warn(
-          "io_batch_size and io_sleep_time have no effect: a batch is what one turn of the event loop brings",
-        );
-      }
     }
     core.info("Starting nats-server");
     core.info(`  Version:  ${NATS_VERSION}`);
@@ -190,12 +186,22 @@ export class StreamingServer {
     core.info(`  Name:     ${this.nats.name}`);
     core.info(`  ID:       ${this.nats.id}`);
     if (options.configFiles.nats !== "") core.info(`Using configuration file: ${options.configFiles.nats}`);
-    if (hasPlainPassword(options)) core.warn("Plaintext passwords detected, use nkeys or bcrypt");
+    // Those of the client port are told when it opens.
+    if (this.nats.authenticator?.hasPlainSecrets !== true && hasPlainWebSocketSecret(options)) {
+      core.warn("Plaintext passwords detected, use nkeys or bcrypt");
+    }
     try {
-      if (options.httpPort !== 0) await this.#startMonitor();
+      if (wantsMonitoring(options)) await this.#startMonitor();
       if (this.core !== undefined) await this.#recover();
       await this.nats.listen();
+      this.#mustBeStarting();
     } catch (error) {
+      if (error instanceof ServerError) {
+        // Whoever stops the server does not wait for this, so it is tidied up here.
+        await this.nats.close();
+        await this.store.close();
+        throw error;
+      }
       if (!(error instanceof RuntimeError || error instanceof StoreError)) throw error;
       this.#state = "failed";
       await this.#monitor?.close();
@@ -212,38 +218,42 @@ export class StreamingServer {
 
   /** Opens the monitoring port; it answers while the state is being recovered, too. */
   async #startMonitor(): Promise<void> {
-    const { options } = this;
-    const runtime = this.#runtime;
-    const now = { high: 0, low: 0 };
-    const nowText = () => {
-      runtime.clock.wallNs(now);
-      return rfc3339(now, runtime.process.zoneOffsetMinutes((now.high * 4_294_967_296 + now.low) / 1e6));
-    };
-    const streaming: StreamingView | undefined = this.core === undefined ? undefined : {
-      core: this.core,
-      store: this.store,
-      limits: resolveChannelLimits(options.limits),
-      options,
+    const monitoring = new Monitoring({
+      runtime: this.#runtime,
+      log: this.#log,
+      nats: this.nats,
       serverId: this.serverId,
-      version: streamingVersion(),
-      runtimeVersion: runtime.version,
-      startTime: nowText(),
-      state: () => this.#state === "failed" ? "FAILED" : this.#state === "stopping" ? "SHUTDOWN" : "STANDALONE",
-      nowText,
-      uptimeMs: () => runtime.clock.monotonicMs() - this.#startedMs,
-    };
-    const view = {
-      streaming,
-      // A probe must not send clients to a server that lets nobody in.
-      isReady: () => this.#state === "ready" && !this.nats.isLameDuck,
-      title: this.core === undefined ? `NATS ${NATS_VERSION}` : `Stanchion ${streamingVersion()}`,
-    };
-    const host = options.httpHost === "" ? options.host : options.httpHost;
-    this.#monitor = await runtime.http.listen(
-      { host, port: options.httpPort === -1 ? 0 : options.httpPort },
-      (request) => answerMonitor(view, request),
-    );
-    this.#log.core.info(`Starting http monitor on ${host}:${this.#monitor.port}`);
+      options: () => this.#options,
+      state: () => this.#state,
+      streaming: this.core === undefined || this.#driver === undefined ? undefined : {
+        core: this.core,
+        driver: this.#driver,
+        store: this.store,
+        limits: resolveChannelLimits(this.#options.limits),
+      },
+      console: this.#buildConsole(),
+    });
+    this.#monitor = monitoring;
+    await monitoring.open();
+  }
+
+  /** Undefined: there is nothing to administer. */
+  #buildConsole(): ((request: HttpRequest) => Promise<HttpAnswer>) | undefined {
+    const { core } = this;
+    const driver = this.#driver;
+    if (core === undefined || driver === undefined) return undefined;
+    const console = new Console(createConsoleView({
+      runtime: this.#runtime,
+      log: this.#log,
+      nats: this.nats,
+      core,
+      driver,
+      store: this.store,
+      serverId: this.serverId,
+      options: () => this.#options,
+      state: () => this.#state,
+    }));
+    return (request) => console.answer(request);
   }
 
   /** Port of the monitor; 0 when it is off. */
@@ -257,6 +267,7 @@ export class StreamingServer {
     const computed = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));
     log.info("Recovering the state...");
     const state = await this.#recoverStore(computed);
+    this.#mustBeStarting();
     const server = state?.server ?? computed;
     if (state === undefined) {
       log.info("No recovered state");
@@ -328,6 +339,7 @@ export class StreamingServer {
     const { nats } = this;
     this.#options = applyReload({ runtime: this.#runtime, log: this.#log, nats, options: this.#options }, options);
     this.#coreOptions.maxPayload = nats.options.maxPayload;
+    this.#monitor?.reloaded();
   }
 
   /**
@@ -347,17 +359,44 @@ export class StreamingServer {
 
   #stopping: Promise<void> | undefined;
 
+  /** What `stop` still has to do, for a line of the log. */
+  get unfinished(): string {
+    return this.#unfinished;
+  }
+
   async #stop(): Promise<void> {
-    const failed = this.#state === "failed";
+    const before = this.#state;
     this.#state = "stopping";
     if (this.core !== undefined) this.#log.streaming.info("Shutting down.");
-    if (!failed) await this.#driver?.stop();
+    // Recovery cannot be hurried, and loses nothing when the process ends in the middle of it: the next one begins anew.
+    if (before === "starting") return this.#stopStarting();
+    this.#unfinished = "requests that were accepted are being answered and stored";
+    if (before !== "failed") await this.#driver?.stop();
     this.#log.core.info("Initiating Shutdown...");
+    this.#unfinished = "the connections of clients are being closed, everything is stored";
     await this.nats.close();
+    this.#unfinished = "the monitoring port is being closed, everything is stored";
     await this.#monitor?.close();
+    this.#unfinished = "the store is being closed";
     await this.store.close();
     this.#log.core.info("Server Exiting..");
-    this.#state = failed ? "failed" : "stopped";
+    this.#unfinished = "";
+    this.#state = before === "failed" ? "failed" : "stopped";
+  }
+
+  async #stopStarting(): Promise<void> {
+    this.#unfinished = "the monitoring port is being closed, nobody was served yet";
+    this.#log.core.info("Initiating Shutdown...");
+    await this.#monitor?.close();
+    this.#log.core.info("Server Exiting..");
+    this.#unfinished = "";
+    this.#state = "stopped";
+  }
+
+  /** Between two steps of the start. */
+  #mustBeStarting(): void {
+    if (this.#state === "starting") return;
+    throw new ServerError("SERVER_STOPPED", "the server was stopped before it was ready");
   }
 
   /** A flush failed: what was not acknowledged stays so, and the process must not go on trusting that store. */
@@ -369,9 +408,8 @@ export class StreamingServer {
   }
 }
 
-/** Passwords and tokens that stand in clear in the configuration. */
-function hasPlainPassword({ auth, websocket }: Options): boolean {
+/** Of the WebSocket port, which may have a password or token of its own. */
+function hasPlainWebSocketSecret({ websocket }: Options): boolean {
   const isPlain = (secret: string) => secret !== "" && !/^\$2[abxy]\$\d\d\$/.test(secret);
-  return isPlain(auth.token) || auth.users.some(({ password }) => isPlain(password)) ||
-    isPlain(websocket?.password ?? "") || isPlain(websocket?.token ?? "");
+  return isPlain(websocket?.password ?? "") || isPlain(websocket?.token ?? "");
 }

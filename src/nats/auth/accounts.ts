@@ -44,6 +44,11 @@ export class Accounts {
     return this.#routers.values();
   }
 
+  /** The same with their names. */
+  entries(): IterableIterator<[string, Router]> {
+    return this.#routers.entries();
+  }
+
   get count(): number {
     return this.#routers.size;
   }

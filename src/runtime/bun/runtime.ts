@@ -8,8 +8,10 @@ import { createHttpHost } from "../node/http.ts";
 import { createProcessHost } from "../node/process.ts";
 import { createRandom } from "../node/random.ts";
 import { createScheduler } from "../node/scheduler.ts";
+import { openSyslog } from "../node/syslog.ts";
 import type { Runtime } from "../types.ts";
 import { bunGlobal } from "./bun_global.ts";
+import { bunDatagrams } from "./datagrams.ts";
 import { bunLock } from "./fcntl.ts";
 import { BunNetwork } from "./network.ts";
 
@@ -35,6 +37,7 @@ export function createRuntime(): Runtime {
     files: createFiles(),
     disk: createDisk(bunLock),
     process: createProcessHost({ isCompiled: EMBEDDED_ROOTS.some((root) => bun.main.startsWith(root)) }),
+    openSyslog: (target) => openSyslog(target, bunDatagrams),
     random: createRandom(),
     bcryptMatches: (password, hash) => bun.password.verify(password, hash, "bcrypt"),
   };

@@ -7,7 +7,9 @@ import { createHttpHost } from "../node/http.ts";
 import { createProcessHost } from "../node/process.ts";
 import { createRandom } from "../node/random.ts";
 import { createScheduler } from "../node/scheduler.ts";
+import { openSyslog } from "../node/syslog.ts";
 import type { Runtime } from "../types.ts";
+import { denoDatagrams } from "./datagrams.ts";
 import { denoLock } from "./fcntl.ts";
 import { NodeNetwork } from "./network.ts";
 
@@ -35,6 +37,7 @@ export function createRuntime(): Runtime {
         if (name === "SIGUSR1") inspector.close();
       },
     }),
+    openSyslog: (target) => openSyslog(target, denoDatagrams),
     random: createRandom(),
   };
 }

@@ -1,15 +1,15 @@
 /**
- * The command lines of `check` and `repair`, in the flag grammar of the server itself: one dash or two, `-name value` or
- * `-name=value`, and the nearest name for one that is not known. Pure.
+ * Which command the arguments ask for, and the command lines of `check` and `repair`, in the flag grammar of the server
+ * itself: one dash or two, `-name value` or `-name=value`, and the nearest name for one that is not known. Pure.
  */
 import { nearestName } from "../../base/suggest.ts";
 import { quote } from "../../base/quote.ts";
+import { type CommandName, commandsOf } from "../../config/commands.ts";
 import { parseFlags } from "../../config/flags.ts";
 import type { OptionRow, OptionType } from "../../config/option_table.ts";
-import { programRole } from "../../config/version.ts";
 import { CRC_POLYNOMIAL_IEEE } from "../../store/file/crc.ts";
 
-/** The sub-commands. */
+/** The commands that work on the directory of a store under the server's own grammar. */
 export type ToolName = "check" | "repair";
 
 /** Sequences, both ends included. */
@@ -51,23 +51,58 @@ function row(names: string, type: OptionType, metavar: string, help: string): Op
   };
 }
 
-const CHECK_ROWS: readonly OptionRow[] = Object.freeze([
+/** Options of `check`. */
+export const CHECK_ROWS: readonly OptionRow[] = Object.freeze([
   row("dir", "string", "<string>", "Root directory of the FILE store"),
   row("channel", "string", "<string>", "Only this channel"),
   row("json", "bool", "", "One JSON document on standard output"),
   row("file_crc_poly", "int", "<int>", "Polynomial of the checksums, as the server was given it (default: 3988292384)"),
   row("help h", "bool", "", "Show this message"),
 ]);
-const REPAIR_ROWS: readonly OptionRow[] = Object.freeze([
+/** Options of `repair`. */
+export const REPAIR_ROWS: readonly OptionRow[] = Object.freeze([
   ...CHECK_ROWS.slice(0, 2),
   row("drop", "string", "<from>..<to>", "Also replace these messages of the channel by empty ones"),
   ...CHECK_ROWS.slice(2),
 ]);
 
-/** The sub-command that the arguments ask for; undefined: they are for the server. The core server alone has no store. */
-export function toolOf(args: readonly string[], programName: string): ToolName | undefined {
-  if (programRole(programName) === "nats-server") return undefined;
-  return args[0] === "check" || args[0] === "repair" ? args[0] : undefined;
+/** What `check` does, for its help. */
+export const CHECK_ABOUT = `Reads a FILE store and says what is wrong with it and what would be done. Nothing is
+written. Every message is read and its checksum verified. While a server uses the
+directory, what it is writing at that moment may look incomplete.`;
+
+/** What `repair` does, for its help. */
+export const REPAIR_ABOUT = `Does what "check" proposes, so that this server and the original open the directory.
+Refuses while a server uses it. What is cut out of a file is kept beside it in a file
+whose name begins with a dot. A message that is lost becomes an empty message with its
+time, so that all others keep their sequence.`;
+
+/** Exit statuses of `check`. */
+export const CHECK_STATUSES = Object.freeze(
+  [
+    [0, "sound"],
+    [1, "a start of the server heals it, nothing that was promised is lost"],
+    [2, 'something is lost, or cannot be read; "repair" keeps the rest'],
+    [3, "a server would not start on it"],
+  ] as const,
+);
+
+/** Exit statuses of `repair`. */
+export const REPAIR_STATUSES = Object.freeze(
+  [
+    [0, "the directory is sound"],
+    [2, "the command line makes no sense"],
+    [3, "refused, or not possible: the reason is on standard error"],
+  ] as const,
+);
+
+/**
+ * The command that the first word asks for; undefined: the arguments are for the server. `help` alone is the server's help,
+ * as it is the original's, and lists the commands.
+ */
+export function toolOf(args: readonly string[], programName: string): CommandName | undefined {
+  if (args[0] === "help" && args.length === 1) return undefined;
+  return commandsOf(programName).find(({ name }) => name === args[0])?.name;
 }
 
 /** Reads the arguments behind the name of the sub-command. */
@@ -132,23 +167,11 @@ export function toolHelpText(tool: ToolName, programName: string): string {
     const left = `    ${names.map((name) => `${name.length === 1 ? "-" : "--"}${name}`).join(", ")} ${metavar}`;
     return `${left.trimEnd().padEnd(32)}${help}`;
   });
-  const about = tool === "check"
-    ? `Reads a FILE store and says what is wrong with it and what would be done. Nothing is
-written. Every message is read and its checksum verified. While a server uses the
-directory, what it is writing at that moment may look incomplete.
-
-Exit status:
-    0  sound
-    1  a start of the server heals it, nothing that was promised is lost
-    2  something is lost, or cannot be read; "repair" keeps the rest
-    3  a server would not start on it`
-    : `Does what "check" proposes, so that this server and the original open the directory.
-Refuses while a server uses it. What is cut out of a file is kept beside it in a file
-whose name begins with a dot. A message that is lost becomes an empty message with its
-time, so that all others keep their sequence.
-
-Exit status:
-    0  the directory is sound
-    3  refused, or not possible: the reason is on standard error`;
-  return `\nUsage: ${programName} ${tool} --dir <string> [options]\n\n${about}\n\nOptions:\n${lines.join("\n")}\n\n`;
+  const about = tool === "check" ? CHECK_ABOUT : REPAIR_ABOUT;
+  const statuses = (tool === "check" ? CHECK_STATUSES : REPAIR_STATUSES).map(([status, text]) =>
+    `    ${status}  ${text}`
+  );
+  return `\nUsage: ${programName} ${tool} --dir <string> [options]\n\n${about}\n\nExit status:\n${
+    statuses.join("\n")
+  }\n\nOptions:\n${lines.join("\n")}\n\n`;
 }

@@ -143,11 +143,13 @@ ours("operations 13.55: without a file there is nothing to reload", async () => 
     let said = "";
     const process = {
       pid: 1,
+      programName: name,
       errIsTerminal: false,
       writeErr: (text: string) => said += text,
       zoneOffsetMinutes: () => 0,
     };
-    const log = openLog(defaultOptions().log, { clock: runtime.clock, files: runtime.files, process });
+    const { clock, files, openSyslog } = runtime;
+    const log = openLog(defaultOptions().log, { clock, files, openSyslog, process });
     const server = { options: defaultOptions(name), reload: () => assert.fail("nothing to reload") };
     reloadFiles(server, log, () => assert.fail("nothing to read"));
     assert.ok(said.endsWith(`${line}can only reload config when a file is provided using -c or --config\n`), said);

@@ -43,7 +43,7 @@ test("stores 8.1: the cipher in any case; an unknown one is the reference's erro
     assert.equal(parsed.kind, "error");
     if (parsed.kind !== "error") continue;
     assert.deepEqual(parsed.messages, ["encryption cipher not supported"]);
-    assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, true]);
+    assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, "streaming"]);
     assert.equal(accepted(`streaming { encryption_cipher: "${name}" }`).options.encryption.enabled, false);
   }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCommandLine, unsupportedFeatures } from "../../../src/config/options.ts";
+import { defaultOptions, parseCommandLine, unsupportedFeatures } from "../../../src/config/options.ts";
 import { accepted, memorySources, optionsOf, refusal } from "./config_support.ts";
 
 /** The first line of a refusal, without its place. */
@@ -24,6 +24,17 @@ test("operations 2.5: every plain key reaches its field, under all its names", (
     ["http: 5", (o) => [o.httpHost, o.httpPort], ["", 5]],
     ["http_port: 5", (o) => o.httpPort, 5],
     ["monitor_port: -1", (o) => o.httpPort, -1],
+    ["https: h:5, tls { cert_file: cert.pem, key_file: key.pem }", (o) => [o.httpHost, o.httpsPort], ["h", 5]],
+    ["https_port: -1, tls { cert_file: cert.pem, key_file: key.pem }", (o) => o.httpsPort, -1],
+    ["http_base_path: '/nats/'", (o) => o.httpBasePath, "/nats"],
+    ["http_base_path: nats/a", (o) => o.httpBasePath, "/nats/a"],
+    ["http_base_path: '/a/../b//./c'", (o) => o.httpBasePath, "/b/c"],
+    ["http_base_path: ''", (o) => o.httpBasePath, "/"],
+    ["trace_verbose: true", (o) => o.log.trace, true],
+    ["logtime_utc: true", (o) => o.log.utc, true],
+    ["syslog: true", (o) => o.log.syslog, true],
+    ["remote_syslog: 'udp://h:5'", (o) => o.log.remoteSyslog, "udp://h:5"],
+    ["ports_file_dir: d", (o) => o.portsFileDir, "d"],
     ["debug: true", (o) => o.log.debug, true],
     ["trace: on", (o) => o.log.trace, true],
     ["logtime: no", (o) => o.log.time, false],
@@ -121,7 +132,13 @@ test("operations 13.40, 13.39: warnings are told on stderr with -c and end the s
   assert.deepEqual(warnings, lines);
   const sources = memorySources({ "f.conf": text, "empty.conf": "# nothing" });
   const fatal = parseCommandLine(["-sc", "f.conf"], "stanchion", sources);
-  assert.deepEqual(fatal, { kind: "error", messages: [...lines, ""], exitCode: 1, startFailure: false });
+  assert.deepEqual(fatal, {
+    kind: "error",
+    messages: [...lines, ""],
+    exitCode: 1,
+    startFailure: false,
+    log: defaultOptions().log,
+  });
   const empty = parseCommandLine(["-c", "empty.conf"], "stanchion", sources);
   assert.deepEqual(empty.kind === "run" && empty.warnings, ["empty.conf: config has no values or is empty"]);
   assert.equal(parseCommandLine(["-sc", "empty.conf"], "stanchion", sources).kind, "error");
@@ -130,9 +147,9 @@ test("operations 13.40, 13.39: warnings are told on stderr with -c and end the s
 test("decisions 9: parts that are not there are refused one by one, with advice", () => {
   const text =
     "jetstream {}\nmqtt { port: 1 }\ngateway {}\noperator: x\nresolver: MEMORY\nleafnodes {}\nmappings {}\n" +
-    "cluster { port: 6222 }\nhttps: 5\nsyslog: true\nstreaming {}";
+    "cluster { port: 6222 }\nno_header_support: true\nstreaming {}";
   const lines = refusal(text);
-  assert.equal(lines.length, 11);
+  assert.equal(lines.length, 10);
   for (const line of lines.slice(0, -1)) {
     assert.match(line, /^f\.conf:\d+:\d: "\w+" is not available in this version of stanchion: .+/);
   }
@@ -145,8 +162,9 @@ test("decisions 9: what asks for nothing is not refused", () => {
     "disable_sublist_cache: true, connect_error_reports: 5, lame_duck_duration: '1m', streaming {}\nprof_port: 1";
   const { notes } = accepted(`SYSTEM: '$SYS'\n${text}`);
   assert.deepEqual(notes, [{
-    level: "info",
-    text: 'f.conf:5:1: "prof_port" has no effect in this version of stanchion',
+    level: "warning",
+    text:
+      'f.conf:5:1: "prof_port" has no effect: there is no profiling port; the monitoring port (-m) shows what the server does',
   }]);
 });
 

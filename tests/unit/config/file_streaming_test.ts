@@ -121,7 +121,8 @@ test("operations 1.5, 13.41: what only the whole configuration shows is a start 
     kind: "error",
     messages: ["too many channels defined (2). The max channels limit is set to 1"],
     exitCode: 1,
-    startFailure: true,
+    startFailure: "streaming",
+    log: defaultOptions().log,
   });
   assert.equal(reason("limits { mm: -1 }"), "max messages limit cannot be negative (-1)");
   assert.match(reason("cid: ''"), /^could not subscribe to discover subject/);
@@ -177,7 +178,7 @@ test("decisions 9: parts that are not there are refused; what cannot be felt is 
     '"secure" has no effect: the streaming server reaches its embedded NATS server without a connection',
     '"client_ca" has no effect: the streaming server reaches its embedded NATS server without a connection',
     '"insecure" has no effect: the streaming server reaches its embedded NATS server without a connection',
-    '"syslog_name" has no effect: it is for Windows',
+    '"syslog_name" has no effect: it names the source of Windows events, and lines go to stderr, a file or a syslog',
   ]);
 });
 
@@ -226,6 +227,7 @@ test("operations 1.5: a missing file, and one with a mistake in its grammar", ()
     messages: ["open no.conf: no such file or directory"],
     exitCode: 1,
     startFailure: false,
+    log: defaultOptions().log,
   });
   assert.deepEqual(refusal("port: 1\nstreaming { a: [1,2] }"), [
     'f.conf:2:23: Parse error on line 2: \'Expected an array value terminator "," or an array terminator "]", ' +
@@ -276,6 +278,8 @@ test("operations 7.1, decisions 7: -user, -pass and -auth", () => {
   assert.deepEqual([auth("authorization { token: t }", "-user", "u").token], [""]);
   const { notes } = accepted(single, ["-c", "f.conf", "-user", "u", "-pass", "s3cret"]);
   assert.deepEqual(notes.map((note) => note.text), [
+    "-pass on the command line can be read by everybody who may list the processes of this machine. " +
+    "Put it into the authorization block of a configuration file",
     "-user or -pass on the command line overrides the authorization block of f.conf",
   ]);
   // With a list of users they only say who the streaming server is.
@@ -311,6 +315,7 @@ test("operations 1.5: -t checks and starts nothing", () => {
     messages: ["must specify [-c, --config] option to check configuration file syntax"],
     exitCode: 1,
     startFailure: false,
+    log: defaultOptions().log,
   });
   assert.equal(parseCommandLine(["-t", "-c", "no.conf"], "stanchion", sources).kind, "error");
 });
@@ -362,4 +367,27 @@ test("decisions 16: the space that publishes leave free is a key of the file blo
     67_108_864,
   );
   assert.equal(accepted("streaming { store: file, dir: d }").options.file.reserveBytes, 0);
+});
+
+test("the console: its keys, their types, and a token that cannot travel in a header", () => {
+  const of = (text: string) => accepted(`streaming { console ${text} }`).options.console;
+  assert.deepEqual(of("{}"), { enabled: true, token: "", browse: false });
+  assert.deepEqual(of("{ enabled: off, token: ab }"), {
+    enabled: false,
+    token: "ab",
+    browse: false,
+  });
+  assert.deepEqual(of("{ TOKEN: x, browse: yes }"), { enabled: true, token: "x", browse: true });
+  assert.match(refusal("streaming { console: 5 }")[0] ?? "", /^expected console to be a map\/struct, got 5$/);
+  assert.match(
+    refusal("streaming { console { token: 5 } }")[0] ?? "",
+    /^parameter "token" value is expected to be string/,
+  );
+  for (const token of ["two words", "täg", "line\\nend"]) {
+    const [reason = ""] = refusal(`streaming { console { token: "${token}" } }`);
+    assert.match(reason, /^console token may hold visible ASCII characters only/);
+    assert.ok(!reason.includes(token));
+  }
+  const { notes } = accepted("streaming { console { tokn: x } }");
+  assert.match(notes[0]?.text ?? "", /unknown key "tokn" in console \{\} is ignored \(did you mean token\?\)$/);
 });

@@ -6,7 +6,10 @@ import { helpText, isInHelp, tlsHelpText } from "../../../src/config/help.ts";
 import {
   findOption,
   HELP_GROUPS,
+  IDLE,
   isCoreOption,
+  isIdle,
+  isLater,
   LATER,
   OPTION_TABLE,
   type OptionRow,
@@ -69,7 +72,8 @@ test("every option either does something or says why it is refused", () => {
     const acts = row.field !== undefined || row.effect !== undefined;
     assert.equal(acts, row.status === "available", row.names.join());
     assert.notEqual(row.help, "");
-    if (row.status !== "available") assert.notEqual(LATER[row.status], "");
+    if (isLater(row.status)) assert.notEqual(LATER[row.status], "");
+    if (isIdle(row.status)) assert.notEqual(IDLE[row.status], "");
   }
 });
 
@@ -82,14 +86,19 @@ const COMPANIONS: Record<string, readonly string[]> = {
   tlsverify: ["-tlscert=x", "-tlskey=x"],
 };
 
-test("every name parses; an unavailable one is refused with status 2, never ignored", () => {
+test("operations 13.22: every name parses; an unavailable one is refused with status 2, never ignored", () => {
   const sources = { readFile: () => ({ ok: true, text: "port: 5" }) as const, env: () => undefined };
   for (const row of OPTION_TABLE) {
     for (const name of row.names) {
-      const value = row.default !== "" ? row.default : "x";
+      const value = row.default !== "" && !isIdle(row.status) ? row.default : row.type === "string" ? "x" : "1";
       const parsed = parseCommandLine([`-${name}=${value}`, ...(COMPANIONS[name] ?? [])], "stanchion", sources);
       if (row.status === "available") {
-        assert.equal(parsed.kind, "run", name);
+        assert.equal(parsed.kind, row.effect === "signal" ? "signal" : "run", name);
+        continue;
+      }
+      if (isIdle(row.status)) {
+        const notes = parsed.kind === "run" ? parsed.notes : [];
+        assert.deepEqual(notes, [{ level: "warning", text: `-${name} has no effect: ${IDLE[row.status]}` }]);
         continue;
       }
       assert.equal(parsed.kind, "error", name);

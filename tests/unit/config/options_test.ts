@@ -53,7 +53,7 @@ test("operations 1.3, 1.4: every available option reaches its field", () => {
   const text =
     "-p -1 -a 127.0.0.1 -m 8222 -st memory -l f.log -log_size_limit 5 -T=false -P f.pid -n srv -max_traced_msg_len 9 " +
     "-client_advertise h:1 -mc 1 -msu 2 -mm 3 -mb 4 -ma 5s -mi 6s -hbi 7s -hbt 8s -hbf 9 -replace_durable " +
-    "-io_batch_size 10 -io_sleep_time 11 -D -V -SD -SV -cid c";
+    "-io_batch_size 10 -io_sleep_time 11 -D -V -SD -SV -cid c -logtime_utc -s -r udp://h:1 -ports_file_dir d";
   const options = run(...text.split(" "));
   const expected = defaultOptions();
   assert.deepEqual(options, {
@@ -78,9 +78,11 @@ test("operations 1.3, 1.4: every available option reaches its field", () => {
     nats: { ...expected.nats, serverName: "srv", clientAdvertise: "h:1" },
     log: {
       file: "f.log",
+      syslog: true,
+      remoteSyslog: "udp://h:1",
       sizeLimitBytes: 5,
       time: false,
-      utc: false,
+      utc: true,
       debug: true,
       trace: true,
       streamingDebug: true,
@@ -88,6 +90,7 @@ test("operations 1.3, 1.4: every available option reaches its field", () => {
       maxTracedMessageBytes: 9,
     },
     pidFile: "f.pid",
+    portsFileDir: "d",
   });
 });
 
@@ -98,6 +101,10 @@ test("operations 1.2 step 6: -DV and -SDV count after the single switches, false
   assert.deepEqual([both.debug, both.trace, both.streamingDebug, both.streamingTrace], [true, true, true, true]);
   const streaming = run("-SD", "-SDV=false", "-D").log;
   assert.deepEqual([streaming.streamingDebug, streaming.streamingTrace, streaming.debug], [false, false, true]);
+  const verbose = run("-VV").log;
+  assert.deepEqual([verbose.debug, verbose.trace], [false, true]);
+  const all = run("-DVV").log;
+  assert.deepEqual([all.debug, all.trace], [true, true]);
 });
 
 test("operations 13.8, 13.9: version and help as flag or word, in any case", () => {
@@ -144,7 +151,7 @@ test("operations 13.15: store types in any case", () => {
   assert.equal(run("-st", "memory").store, "MEMORY");
   const parsed = refused("-st", "foo");
   assert.deepEqual(parsed.messages, ["unsupported store type: FOO"]);
-  assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, true]);
+  assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, "streaming"]);
   const later = refused("-store", "SQL");
   assert.match(later.messages[0] ?? "", /^store type SQL is not available in this version of stanchion: /);
   assert.equal(later.exitCode, 2);
@@ -171,7 +178,7 @@ test("stores 5.1: the FILE store, its options, and the reference's texts for wro
   for (const [args, reason] of wrong) {
     const parsed = refused("-store", "FILE", "-dir", "data", ...args);
     assert.deepEqual(parsed.messages, [reason], args.join(" "));
-    assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, true]);
+    assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, "streaming"]);
   }
 });
 
@@ -187,7 +194,7 @@ test("operations 13.17, stores 2.2: negative limits are start failures with the 
   for (const [args, text] of cases) {
     const parsed = refused(...args);
     assert.deepEqual(parsed.messages, [text]);
-    assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, true]);
+    assert.deepEqual([parsed.exitCode, parsed.startFailure], [1, "streaming"]);
   }
 });
 
@@ -195,16 +202,16 @@ test("operations 1.5: a cluster ID that cannot be a subject keeps the reference'
   for (const id of ["", "a b", "a..b", ".a"]) {
     const parsed = refused(`-cid=${id}`);
     assert.match(parsed.messages[0] ?? "", /^could not subscribe to discover subject: nats: invalid subject/);
-    assert.equal(parsed.startFailure, true);
+    assert.equal(parsed.startFailure, "streaming");
   }
   assert.equal(run("-cid=a.b").clusterId, "a.b");
 });
 
 test("values out of sense are refused, values with a meaning of their own are made plain", () => {
-  assert.equal(refused("-p", "70000").startFailure, true);
-  assert.equal(refused("-m", "-2").startFailure, true);
-  assert.equal(refused("-hbi", "0").startFailure, true);
-  assert.equal(refused("-hbf", "-1").startFailure, true);
+  assert.equal(refused("-p", "70000").startFailure, "streaming");
+  assert.equal(refused("-m", "-2").startFailure, "streaming");
+  assert.equal(refused("-hbi", "0").startFailure, "streaming");
+  assert.equal(refused("-hbf", "-1").startFailure, "streaming");
   const options = run("-p", "0", "-a", "", "-io_batch_size", "0", "-io_sleep_time", "-1", "-log_size_limit", "-1");
   assert.deepEqual(
     [options.port, options.host, options.ioBatchSize, options.ioSleepTimeUs, options.log.sizeLimitBytes],
@@ -233,4 +240,63 @@ test("decisions 1, 2: the name decides what runs and how the version is told", (
   assert.equal(programRole("stanchion-0.1"), "stanchion");
   const core = parseCommandLine(["-p", "5000"], "nats-server");
   assert.equal(core.kind === "run" && core.options.coreOnly, true);
+});
+
+test("operations 13.7: durations", () => {
+  assert.equal(run("-ma", "1h2m").limits.maxAgeMs, 3_720_000);
+  assert.equal(run("-ma", "0").limits.maxAgeMs, 0);
+  assert.equal(refused("-ma", "10").messages[0], 'invalid value "10" for flag -ma: parse error');
+});
+
+test("operations 13.71: HTTP and HTTPS together, and HTTPS without TLS, are failures that the core server tells", () => {
+  const both = refused("-m", "8222", "-ms", "8223");
+  assert.deepEqual([both.exitCode, both.startFailure], [1, "core"]);
+  assert.deepEqual(both.messages, [
+    "Can't start monitoring: can't specify both HTTP (8222) and HTTPs (8223) ports",
+  ]);
+  const alone = refused("-https_port", "8223");
+  assert.equal(alone.startFailure, "core");
+  assert.deepEqual(alone.messages, ["Can't start monitoring: TLS cert and key required for HTTPS"]);
+  assert.equal(run("-m", "8222", "-ms", "0").httpPort, 8222);
+  assert.equal(refused("-ms", "70000").startFailure, "streaming");
+});
+
+test("operations 1.5: a failed start is told where the log goes, but for -t", () => {
+  assert.equal(refused("-mc", "-1", "-l", "f.log").log.file, "f.log");
+  assert.equal(refused("-st", "foo", "-l", "f.log").log.file, "f.log");
+  assert.equal(refused("-bogus").log.file, "");
+  const sources = { readFile: () => ({ ok: true, text: "log_file: f.log" }) as const, env: () => undefined };
+  const checked = parseCommandLine(["-t", "-c", "f.conf", "-mc", "-1"], "stanchion", sources);
+  assert.ok(checked.kind === "error" && checked.log.file === "");
+});
+
+test("operations 1.2 step 4: -sl comes after help and version, and before everything that starts a server", () => {
+  const signal = (...args: string[]) => parseCommandLine(args, "stanchion");
+  assert.deepEqual(signal("-sl", "quit=5", "-c", "missing.conf", "-mc", "-1"), { kind: "signal", signal: "quit=5" });
+  assert.deepEqual(signal("--signal=reload"), { kind: "signal", signal: "reload" });
+  assert.equal(signal("-sl", "quit", "-v").kind, "version");
+  assert.equal(signal("-sl", "quit", "word").kind, "error");
+  assert.equal(signal("-sl", "").kind, "run");
+});
+
+test("operations 1.4: what has no effect is accepted with a warning, unless it asks for nothing", () => {
+  const notes = (...args: string[]) => {
+    const parsed = parseCommandLine(args, "stanchion");
+    return parsed.kind === "run" ? parsed.notes.map(({ level, text }) => `${level}: ${text}`) : parsed;
+  };
+  assert.deepEqual(notes("-profile", "6060"), [
+    "warning: -profile has no effect: there is no profiling port; the monitoring port (-m) shows what the server does",
+  ]);
+  assert.deepEqual(notes("-profile", "0", "-secure=false", "-syslog_name="), []);
+  assert.equal((notes("-secure", "-tls_client_cacert", "ca.pem") as string[]).length, 2);
+});
+
+test("operations 14.45: secrets on the command line are warned about and quoted nowhere", () => {
+  for (const [args, flag] of [[["-user", "u", "-pass", "s3cret"], "-pass"], [["-auth", "s3cret"], "-auth"]] as const) {
+    const parsed = parseCommandLine(args, "stanchion");
+    assert.ok(parsed.kind === "run");
+    assert.match(parsed.notes[0]?.text ?? "", new RegExp(`^${flag} on the command line can be read by everybody`));
+    assert.ok(!JSON.stringify(parsed.notes).includes("s3cret"));
+  }
+  assert.deepEqual((parseCommandLine(["-user", "u"], "stanchion") as { notes: unknown }).notes, []);
 });

@@ -52,7 +52,20 @@ for (
     ["max_control_line: 100", "Reloaded: max_control_line = 100"],
     ["max_payload: 100", "Reloaded: max_payload = 100"],
     ["pid_file: x", "Reloaded: pid_file = x"],
+    ["trace_verbose: true", "Reloaded: trace = true"],
+    ["logtime_utc: true", "Reloaded: logtime_utc = true"],
+    ["ports_file_dir: x", "Reloaded: ports_file_dir = x"],
     ["log_file: x", "Reloaded: log_file = x"],
+    ["syslog: true", "Reloaded: syslog = true"],
+    ["remote_syslog: 'udp://h:1'", "Reloaded: remote_syslog = udp://h:1"],
+    [
+      "remote_syslog: 'udp://h:1', log_file: x, syslog: true, ports_file_dir: d, pid_file: p",
+      "Reloaded: pid_file = p",
+      "Reloaded: ports_file_dir = d",
+      "Reloaded: log_file = x",
+      "Reloaded: syslog = true",
+      "Reloaded: remote_syslog = udp://h:1",
+    ],
     ['write_deadline: "3s"', "Reloaded: write_deadline = 3s"],
     ['lame_duck_duration: "40s"', "Reloaded: lame_duck_duration = 40s"],
     ['lame_duck_grace_period: "1s"', "Reloaded: lame_duck_grace_period = 1s"],
@@ -90,6 +103,8 @@ for (
     ["", "max_sub_tokens: 5", "MaxSubTokens: old=0, new=5"],
     ["", 'http: "127.0.0.1:8222"', "HTTPHost: old=0.0.0.0, new=127.0.0.1"],
     ["", "http_port: 8222", "HTTPPort: old=0, new=8222"],
+    ["", "http_base_path: x", "HTTPBasePath: old=/, new=/x"],
+    [`tls { ${TLS} }`, `tls { ${TLS} }\nhttps_port: 8222`, "HTTPSPort: old=0, new=8222"],
     ["", "max_pending: 70000000", "MaxPending: old=67108864, new=70000000"],
     ["", "logfile_size_limit: 9", "LogSizeLimit: old=0, new=9"],
     [`tls { ${TLS} }`, `tls { ${TLS}, ca_file: ca.pem, verify_and_map: true }`, "TLSMap: old=false, new=true"],
@@ -186,8 +201,6 @@ test("operations 2.8: every option of the NATS half is applied, refused or kept 
     // Test seams, on the command line only.
     "nats.disableShortFirstPing",
     "nats.testNegativeAckWaitMs",
-    // Always local: it cannot be set.
-    "log.utc",
     // Parts of `users`, which are told at every reload.
     "auth.defaultPermissions",
     "auth.accounts",

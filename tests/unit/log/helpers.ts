@@ -74,7 +74,9 @@ export interface FakeHost extends LogHost {
 /** 2026/11/20 20:56:16.684174123 UTC. */
 export const NOW_NS = BigInt(Date.UTC(2026, 10, 20, 20, 56, 16)) * 1_000_000n + 684_174_123n;
 
-export function makeHost(settings: { errIsTerminal?: boolean; zoneMinutes?: number } = {}): FakeHost {
+export function makeHost(
+  settings: { errIsTerminal?: boolean; zoneMinutes?: number; openSyslog?: LogHost["openSyslog"] } = {},
+): FakeHost {
   const err: string[] = [];
   const host: FakeHost = {
     nowNs: NOW_NS,
@@ -88,12 +90,16 @@ export function makeHost(settings: { errIsTerminal?: boolean; zoneMinutes?: numb
     },
     process: {
       pid: 15865,
+      programName: "stanchion",
       errIsTerminal: settings.errIsTerminal ?? false,
       writeErr: (text) => {
         err.push(text);
       },
       zoneOffsetMinutes: () => settings.zoneMinutes ?? 0,
     },
+    openSyslog: settings.openSyslog ?? (() => {
+      throw new Error("this test has no syslog");
+    }),
   };
   return host;
 }

@@ -1,0 +1,216 @@
+/** Reads the messages of a channel from the directory of a FILE store, without a server and without changing anything. */
+import { bytesOf, byteString, byteStringOfText, displayText } from "../base/bytes.ts";
+import { quote } from "../base/quote.ts";
+import { nearestName } from "../base/suggest.ts";
+import type { Disk } from "../runtime/types.ts";
+import { messageRules, sourceOf } from "../server/tools/inspect_slice.ts";
+import { ENCRYPTION_KEY_VARIABLE } from "../server/encryption.ts";
+import { type Aead, createAes, createChaCha } from "../store/crypt/ciphers.ts";
+import { channelKeyOf, masterKeyOf, NONCE_BYTES, SEAL_BYTES, SEAL_HEAD_BYTES } from "../store/crypt/sealed.ts";
+import { Crc32 } from "../store/file/crc.ts";
+import {
+  INDEX_RECORD_BYTES,
+  IndexRecord,
+  isIndexRecordIntact,
+  sliceNames,
+  sliceNumber,
+  VERSION_BYTES,
+} from "../store/file/format.ts";
+import { type PurgeMark, purgeMarkPath, readPurgeMarks } from "../store/file/purge_mark.ts";
+import { scanRecords } from "../store/file/scan.ts";
+import { MsgProtoView } from "../wire/stan_hot.ts";
+import { CommandError } from "./host.ts";
+import type { StanMessage } from "./stan_client.ts";
+
+/** Which channel of which directory, and how to read it. */
+export interface StoredChannelOptions {
+  readonly dir: string;
+  readonly channel: string;
+  readonly crcPolynomial: number;
+  /** Slices that end before it are not read; 0: all are. */
+  readonly firstSequence: number;
+  /** Undefined: payloads are given as they are stored. */
+  readonly encryptionKey: string | undefined;
+}
+
+interface SliceFile {
+  readonly number: number;
+  readonly sizeBytes: number;
+}
+
+export class StoredChannel {
+  /** Of all files that will be read. */
+  readonly totalBytes: number;
+  /** Ranges that are no message, as far as they were met. */
+  readonly damage: string[] = [];
+  /** Payloads that look encrypted, although no key was given. */
+  sealedCount = 0;
+  readonly #disk: Disk;
+  readonly #options: StoredChannelOptions;
+  readonly #directory: string;
+  readonly #crc: Crc32;
+  readonly #slices: readonly SliceFile[];
+  readonly #key: Uint8Array | undefined;
+  readonly #ciphers: readonly Aead[];
+  /** Everything up to it was purged by an operator. */
+  readonly #purged: number;
+
+  /** Throws {@link CommandError} when there is no such channel. */
+  constructor(disk: Disk, options: StoredChannelOptions) {
+    this.#disk = disk;
+    this.#options = options;
+    this.#crc = new Crc32(options.crcPolynomial);
+    this.#directory = `${options.dir}/${options.channel}`;
+    const slices = this.#listSlices();
+    this.#purged = this.#purgedUpTo(slices);
+    this.#slices = this.#wantedSlices(slices);
+    this.totalBytes = this.#slices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const { encryptionKey, channel } = options;
+    this.#key = encryptionKey === undefined
+      ? undefined
+      : channelKeyOf(masterKeyOf(encryptionKey), bytesOf(byteStringOfText(channel)));
+    this.#ciphers = [createAes(), createChaCha()];
+  }
+
+  #listSlices(): SliceFile[] {
+    const { dir, channel } = this.#options;
+    const fail = (why: string): never => {
+      throw new CommandError("CLI_STORE", `Cannot export channel ${quote(channel)} of ${quote(dir)}: ${why}`);
+    };
+    if (this.#disk.stat(dir)?.kind !== "directory") fail("there is no such directory");
+    const channels = this.#disk.list(dir).filter(({ kind }) => kind === "directory").map(({ name }) => name);
+    if (!channels.includes(channel)) {
+      const near = nearestName(channel, channels);
+      fail(`there is no such channel${near === undefined ? "" : ` (did you mean ${quote(near)}?)`}`);
+    }
+    const slices: SliceFile[] = [];
+    for (const { name } of this.#disk.list(this.#directory)) {
+      const number = sliceNumber(name);
+      if (number === undefined || Number.isNaN(number)) continue;
+      slices.push({ number, sizeBytes: this.#disk.stat(`${this.#directory}/${name}`)?.sizeBytes ?? 0 });
+    }
+    return slices.sort((a, b) => a.number - b.number);
+  }
+
+  /** Without those whose successor begins at or before the first message that is wanted. */
+  #wantedSlices(slices: readonly SliceFile[]): readonly SliceFile[] {
+    let first = 0;
+    slices.forEach(({ number }, i) => {
+      const begin = i === 0 ? undefined : this.#firstSequenceOf(number);
+      if (begin !== undefined && begin <= this.#options.firstSequence) first = i;
+    });
+    return slices.slice(first);
+  }
+
+  /** As its index says; undefined: it does not. */
+  #firstSequenceOf(number: number): number | undefined {
+    const record = this.#indexRecord(number, 0);
+    return record !== undefined && record.sequence > 0 ? record.sequence : undefined;
+  }
+
+  /** Record `i` of the index of a slice; undefined: it is not there, or not intact. */
+  #indexRecord(number: number, i: number): IndexRecord | undefined {
+    const path = `${this.#directory}/${sliceNames(number).index}`;
+    if (this.#disk.stat(path) === undefined) return undefined;
+    const file = this.#disk.open(path, "read");
+    try {
+      const bytes = new Uint8Array(INDEX_RECORD_BYTES);
+      const count = file.read(bytes, 0, bytes.length, VERSION_BYTES + i * INDEX_RECORD_BYTES);
+      if (count < bytes.length || !isIndexRecordIntact(bytes, 0, this.#crc)) return undefined;
+      const record = new IndexRecord();
+      record.read(bytes, 0);
+      return record;
+    } finally {
+      file.close();
+    }
+  }
+
+  /** How far an operator has purged the channel: what the newest mark says that speaks of these messages. */
+  #purgedUpTo(slices: readonly SliceFile[]): number {
+    if (this.#disk.stat(purgeMarkPath(this.#directory)) === undefined) return 0;
+    const marks = readPurgeMarks(this.#disk, this.#directory);
+    return marks.find((mark) => this.#isTrue(mark, slices))?.sequence ?? 0;
+  }
+
+  /** Whether a mark speaks of these messages, and not of others that had their numbers before. */
+  #isTrue(mark: PurgeMark, slices: readonly SliceFile[]): boolean {
+    for (const { number } of slices) {
+      const first = this.#firstSequenceOf(number);
+      if (first === undefined) continue;
+      if (first > mark.sequence) return true;
+      const record = this.#indexRecord(number, mark.sequence - first);
+      if (record?.sequence !== mark.sequence) continue;
+      const isKnown = mark.stampHigh !== 0 || mark.stampLow !== 0;
+      return !isKnown || (record.stampHigh === mark.stampHigh && record.stampLow === mark.stampLow);
+    }
+    // The log ends before it: it was begun anew by a server that does not know marks.
+    return false;
+  }
+
+  /**
+   * Gives every message to `found`, slice after slice, until it returns false; between slices the event loop gets its turn.
+   * Throws {@link CommandError} when a message cannot be decrypted.
+   */
+  async read(found: (message: StanMessage) => boolean, readBytes: (count: number) => void): Promise<void> {
+    let last = 0;
+    let goesOn = true;
+    const view = new MsgProtoView();
+    const context = { disk: this.#disk, crc: this.#crc, readBytes };
+    for (const { number } of this.#slices) {
+      const path = `${this.#directory}/${sliceNames(number).data}`;
+      const file = this.#disk.open(path, "read");
+      try {
+        const rules = messageRules(view, () => last);
+        const { bad } = scanRecords(
+          sourceOf(file, context),
+          VERSION_BYTES,
+          rules,
+          this.#crc,
+          (_position, _type, bytes) => {
+            last = view.sequence;
+            if (goesOn && last > this.#purged) goesOn = found(this.#message(bytes, view));
+          },
+        );
+        for (const { start, end, why, kind } of bad) {
+          if (kind === "damage") {
+            this.damage.push(`${path}: ${end - start} bytes from byte ${start} are no message: ${why}`);
+          }
+        }
+      } finally {
+        file.close();
+      }
+      if (!goesOn) return;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #message(bytes: Uint8Array, view: MsgProtoView): StanMessage {
+    return {
+      sequence: view.sequence,
+      channel: this.#options.channel,
+      reply: displayText(byteString(bytes, view.replyStart, view.replyEnd)),
+      data: this.#payload(bytes, view),
+      timeNs: (BigInt(view.stampHigh) << 32n) | BigInt(view.stampLow),
+      isRedelivered: false,
+      redeliveryCount: 0,
+    };
+  }
+
+  #payload(bytes: Uint8Array, { sequence, dataStart, dataEnd }: MsgProtoView): Uint8Array {
+    const length = dataEnd - dataStart - SEAL_BYTES;
+    const cipher = length < 0 ? undefined : this.#ciphers.find(({ code }) => code === bytes[dataStart]);
+    // What has none of the two marks was stored in clear.
+    if (cipher === undefined) return bytes.slice(dataStart, dataEnd);
+    if (this.#key === undefined) {
+      this.sealedCount++;
+      return bytes.slice(dataStart, dataEnd);
+    }
+    const plain = new Uint8Array(length);
+    const nonce = bytes.slice(dataStart + 1, dataStart + 1 + NONCE_BYTES);
+    if (cipher.open(this.#key, nonce, bytes, dataStart + SEAL_HEAD_BYTES, dataEnd, plain, 0)) return plain;
+    throw new CommandError(
+      "CLI_STORE",
+      `Message ${sequence} cannot be decrypted with the key in ${ENCRYPTION_KEY_VARIABLE}: is it the key of this store?`,
+    );
+  }
+}
