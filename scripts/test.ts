@@ -60,6 +60,12 @@ export function withTests(suites: readonly Suite[]): Suite[] {
   });
 }
 
+/**
+ * Servers that the test process of a runtime starts, unless STANCHION_TARGETS says otherwise: each of the three once, because
+ * the process beside them is only their client. The Node clients run on both all the same.
+ */
+const TARGETS_OF: Readonly<Record<RuntimeName, string>> = { deno: "deno", bun: "bun,executable" };
+
 /** Runs the selected tests with tools that were found before; never throws for a failing test. */
 export async function runTests(selection: TestSelection, tools: readonly Tool[]): Promise<Counts> {
   const total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -72,6 +78,7 @@ export async function runTests(selection: TestSelection, tools: readonly Tool[])
   for (const runtime of selection.runtimes) {
     const tool = tools.find((tool) => tool.name === runtime);
     if (tool === undefined) continue;
+    env["STANCHION_TARGETS"] = process.env["STANCHION_TARGETS"] || TARGETS_OF[runtime];
     for (const suite of selection.suites) {
       const { filter } = selection;
       const counts = await runSuite({ suite, tool, env, ...filter === undefined ? {} : { filter } });

@@ -7,6 +7,8 @@ import type { Scheduler } from "../runtime/types.ts";
 
 /** Time that an orderly end may take; the same as most supervisors wait before they kill. */
 export const STOP_MS_MAX = 30_000;
+/** Signals this close together are one: `timeout` and some supervisors signal the process and then its group. */
+export const MERGED_MS = 250;
 /** Exit status when something was not finished: never 0 nor 143, which say that all is well. */
 export const EXIT_UNFINISHED = 1;
 
@@ -24,6 +26,7 @@ export interface ShutdownHost {
 export class Shutdown {
   readonly #host: ShutdownHost;
   #isBegun = false;
+  #isMerging = true;
   #isOver = false;
 
   constructor(host: ShutdownHost) {
@@ -32,8 +35,12 @@ export class Shutdown {
 
   /** A signal came. `stop` is called for the first one; when it resolves the process ends with `code`. */
   signalled(code: number, stop: () => Promise<void>): void {
-    if (this.#isBegun) return this.#cutShort("a second signal came");
+    if (this.#isBegun) {
+      if (!this.#isMerging) this.#cutShort("a second signal came");
+      return;
+    }
     this.#isBegun = true;
+    this.#host.scheduler.after(MERGED_MS, () => this.#isMerging = false);
     this.#host.scheduler.after(STOP_MS_MAX, () => this.#cutShort(`it took longer than ${STOP_MS_MAX / 1000} s`));
     this.follow(code, stop());
   }

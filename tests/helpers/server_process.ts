@@ -16,8 +16,9 @@ import { Waiter } from "./sockets.ts";
 export type TargetName = "deno" | "bun" | "executable";
 
 /**
- * The targets every suite runs against. STANCHION_TARGETS (names with commas between them) narrows them while one works
- * on something; nothing else does, so that a missing executable is built and never left out.
+ * The targets of this process: all of them, unless STANCHION_TARGETS (names with commas between them) narrows them. The test
+ * command gives each of its two processes its own, so that every target is run once. Nothing is left out because it is
+ * missing: an executable is built.
  */
 export const TARGETS: readonly TargetName[] = targetsOf(process.env["STANCHION_TARGETS"]);
 

@@ -1,7 +1,7 @@
 /** The bound on an orderly end (operations.md 4.1). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EXIT_UNFINISHED, Shutdown, STOP_MS_MAX } from "../../../src/server/shutdown.ts";
+import { EXIT_UNFINISHED, MERGED_MS, Shutdown, STOP_MS_MAX } from "../../../src/server/shutdown.ts";
 
 function make() {
   const lines: string[] = [];
@@ -37,19 +37,19 @@ test("operations 4.1: an orderly end keeps its status and says nothing of its ow
   const { shutdown, lines, exits, timers } = make();
   const stop = Promise.withResolvers<void>();
   shutdown.signalled(143, () => stop.promise);
-  assert.deepEqual(timers.map(({ ms }) => ms), [STOP_MS_MAX]);
+  assert.deepEqual(timers.map(({ ms }) => ms), [MERGED_MS, STOP_MS_MAX]);
   await settled();
   assert.deepEqual(exits, []);
   stop.resolve();
   await settled();
   assert.deepEqual(exits, [143]);
-  // The timer is late.
-  timers[0]?.work();
+  // The timers are late.
+  for (const { work } of timers) work();
   assert.deepEqual([exits, lines], [[143], []]);
 });
 
 test("operations 4.1: a second signal ends it at once and says what was not finished", async () => {
-  const { shutdown, lines, exits } = make();
+  const { shutdown, lines, exits, timers } = make();
   const stop = Promise.withResolvers<void>();
   let count = 0;
   const begin = () => {
@@ -57,6 +57,10 @@ test("operations 4.1: a second signal ends it at once and says what was not fini
     return stop.promise;
   };
   shutdown.signalled(0, begin);
+  // The same one again, to the process group.
+  shutdown.signalled(0, begin);
+  assert.deepEqual(exits, []);
+  timers.find(({ ms }) => ms === MERGED_MS)?.work();
   shutdown.signalled(143, begin);
   assert.equal(count, 1);
   assert.deepEqual(exits, [EXIT_UNFINISHED]);
@@ -72,7 +76,7 @@ test("operations 4.1: a second signal ends it at once and says what was not fini
 test("operations 4.1: so does time", () => {
   const { shutdown, lines, exits, timers } = make();
   shutdown.signalled(0, () => new Promise(() => {}));
-  timers[0]?.work();
+  timers.find(({ ms }) => ms === STOP_MS_MAX)?.work();
   assert.deepEqual(exits, [EXIT_UNFINISHED]);
   assert.match(lines[0] ?? "", /^Stopped at once, because it took longer than 30 s\. Not finished: /);
 });
