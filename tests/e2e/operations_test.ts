@@ -262,8 +262,9 @@ for (const target of TARGETS) {
         await closeStan(stan);
         server.process.signal("SIGTERM");
         await server.process.untilSaid("Initiating Shutdown...");
-        server.process.signal("SIGTERM");
-        assert.equal(await server.process.exit, 1);
+        // Close behind the first one it is taken for the same.
+        const again = setInterval(() => server.process.signal("SIGTERM"), 100);
+        assert.equal(await server.process.exit.finally(() => clearInterval(again)), 1);
         const last = texts(server.log).at(-1) ?? "";
         assert.match(last, /^\[WRN\] Stopped at once, because a second signal came\. Not finished: .* clos/);
       },
