@@ -34,6 +34,7 @@ export const DASHBOARD_FILE = "deploy/grafana/stanchion.json";
 
 /** Read by systemd, by logrotate, by kubectl, and by shells. */
 export const UNIT_FILE = "deploy/systemd/stanchion.service";
+export const SYSUSERS_FILE = "deploy/systemd/stanchion.sysusers";
 export const LOGROTATE_FILE = "deploy/systemd/stanchion.logrotate";
 export const KUSTOMIZE_FOLDER = "deploy/kubernetes";
 export const SHELL_FILES: readonly string[] = ["deploy/docker/docker-entrypoint.sh", "deploy/docker/make_rootfs.sh"];
@@ -41,6 +42,7 @@ export const SHELL_FILES: readonly string[] = ["deploy/docker/docker-entrypoint.
 const CHECKS: readonly Check[] = [
   { name: "shell scripts", run: checkShell },
   { name: "systemd unit", run: checkUnit },
+  { name: "sysusers", run: () => runTool("systemd-sysusers", ["--dry-run", join(ROOT, SYSUSERS_FILE)]) },
   { name: "logrotate", run: () => runTool("logrotate", ["--debug", join(ROOT, LOGROTATE_FILE)], /^error:/m) },
   { name: "kustomize", run: () => runTool("kubectl", ["kustomize", join(ROOT, KUSTOMIZE_FOLDER)]) },
   { name: "metric names", run: () => Promise.resolve(unknownNames()) },

@@ -272,6 +272,18 @@ describe("operations 12.1: the images", { timeout }, () => {
   });
 });
 
+test("the programs that read these files accept them, where they are installed", { timeout }, async () => {
+  const checked = await run([
+    await runtimePath("deno"),
+    "run",
+    "-A",
+    "--no-check",
+    join(ROOT, "scripts/check_deploy.ts"),
+  ]);
+  assert.equal(checked.exitStatus, 0, checked.stdout + checked.stderr);
+  assert.match(checked.stdout, /^shell scripts: (?:ok|skipped)/m);
+});
+
 describe("systemd", { timeout }, () => {
   const unit = read(UNIT_FILE);
   const valuesOf = (key: string) => [...unit.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value]) => value);
@@ -289,6 +301,11 @@ describe("systemd", { timeout }, () => {
 
     const checked = await runTarget("executable", ["-c", join(ROOT, "deploy/systemd/stanchion.conf"), "-t"]);
     assert.equal(checked.exitStatus, 0, checked.stderr);
+  });
+
+  it("its user is made by the file for systemd-sysusers", () => {
+    const [user = ""] = valuesOf("User");
+    assert.match(read("deploy/systemd/stanchion.sysusers"), new RegExp(`^u ${user} - .* /var/lib/stanchion$`, "m"));
   });
 
   it("what SIGTERM ends with is a success", async () => {

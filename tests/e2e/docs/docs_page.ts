@@ -112,7 +112,7 @@ export function withoutVolatile(text: string): string {
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, "<time>")
     .replaceAll(/\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\.\d+/g, "<time>")
     .replaceAll(/^\[\d+\]/gm, "[<pid>]")
-    .replaceAll(/\bafter \d+(?:\.\d+)? m?s\b/g, "after <duration>")
+    .replaceAll(/\b\d+(?:\.\d+)? ?m?s\b/g, "<duration>")
     .replaceAll(/\bguid \w+/g, "guid <guid>");
 }
 

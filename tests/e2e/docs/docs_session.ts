@@ -1,9 +1,10 @@
 /** Does what a page of the manual says, in a directory of its own, with the executable and ports that are free. */
 import assert from "node:assert/strict";
 import { chmodSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { ROOT } from "../../../scripts/project.ts";
 import { runtimePath, targetCommand, TestFolder, TestProcess } from "../../helpers/server_process.ts";
 import { type DocsStep, outputDifference } from "./docs_page.ts";
@@ -11,11 +12,14 @@ import { type DocsStep, outputDifference } from "./docs_page.ts";
 /** The ports that the manual names, and those that stand for them in a run. */
 type Ports = ReadonlyMap<string, string>;
 
+/** Far beyond any command of the manual: only a hang reaches it. */
+const STEP_MS_MAX = 60_000;
+
 const CLIENT_PORT = "4222";
 const MONITOR_PORT = "8222";
 
 /** What the repository has at its root: pages name these from there. */
-const LINKED: readonly string[] = ["examples", "deploy", "docs", "mod.ts", "node_modules", "package.json", "deno.json"];
+const LINKED: readonly string[] = ["deploy", "docs", "examples"];
 
 /** One reader of one page. */
 export class DocsSession implements AsyncDisposable {
@@ -29,10 +33,8 @@ export class DocsSession implements AsyncDisposable {
   }
 
   static async open(path: string): Promise<DocsSession> {
-    const session = new DocsSession(
-      path,
-      new Map([[CLIENT_PORT, await freePort()], [MONITOR_PORT, await freePort()]]),
-    );
+    const ports = new Map([[CLIENT_PORT, await freePort()], [MONITOR_PORT, await freePort()]]);
+    const session = new DocsSession(path, ports);
     await session.#prepare();
     return session;
   }
@@ -43,7 +45,7 @@ export class DocsSession implements AsyncDisposable {
     switch (step.kind) {
       case "run": {
         const child = this.#start(`exec 2>&1\nset -eu\n${step.script}`);
-        const timer = setTimeout(() => child.signal("SIGKILL"), 60_000);
+        const timer = setTimeout(() => child.signal("SIGKILL"), STEP_MS_MAX);
         await child.exit;
         clearTimeout(timer);
         const printed = this.#asShown(child.stdout);
@@ -55,11 +57,12 @@ export class DocsSession implements AsyncDisposable {
       case "server":
         assert.ok(this.#server?.isRunning !== true, `${place}: a server runs already`);
         this.#server = this.#start(`exec ${step.script}`);
-        await this.#server.untilSaid("Streaming Server is ready");
+        await this.#untilServed(place, this.#server);
         return;
       case "stopped":
         assert.ok(this.#server !== undefined, `${place}: there is no server`);
-        await this.#server.exit;
+        // In good order: by SIGTERM, as pages do it.
+        assert.equal(await this.#server.exit, 143, `${place}${this.#log}`);
         return;
       case "background":
         await this.#background?.stop("SIGINT");
@@ -69,7 +72,13 @@ export class DocsSession implements AsyncDisposable {
         const background = this.#background;
         assert.ok(background !== undefined, `${place}: nothing is in the background`);
         const difference = () => outputDifference(step.output, this.#asShown(background.stdout));
-        await background.until(() => difference() === undefined || !background.isRunning);
+        let isLate = false;
+        const timer = setTimeout(() => {
+          isLate = true;
+          background.notify();
+        }, STEP_MS_MAX);
+        await background.until(() => isLate || difference() === undefined || !background.isRunning);
+        clearTimeout(timer);
         assert.equal(difference(), undefined, `${place}: ${background.stderr}`);
         return;
       }
@@ -104,7 +113,7 @@ export class DocsSession implements AsyncDisposable {
   async #prepare(): Promise<void> {
     const [executable = ""] = await targetCommand("executable");
     const deno = await runtimePath("deno");
-    mkdirSync(this.#folder.file(".bin"));
+    mkdirSync(this.#folder.file("dist"));
     for (const name of LINKED) symlinkSync(join(ROOT, name), this.#folder.file(name));
     // Under the own name a port is added to whatever starts a server; a port of the page comes later and wins.
     for (const name of ["stanchion", "nats-streaming-server"]) {
@@ -117,13 +126,14 @@ export class DocsSession implements AsyncDisposable {
         exec -a ${name} ${quoted(executable)} "$@"`,
       );
     }
-    // "npx -y deno" is the runtime of this test run: nothing is fetched.
-    this.#program("npx", `[ "$1 $2" = "-y deno" ] || exit 64\nshift 2\nexec ${quoted(deno)} "$@"`);
+    // "npx -y deno" is the runtime of this test run, and the reader is in the clone: nothing is fetched.
+    this.#program("npx", `[ "$1 $2" = "-y deno" ] || exit 64\nshift 2\ncd ${quoted(ROOT)}\nexec ${quoted(deno)} "$@"`);
+    // A block with it must not run here, and would change the machine if it did.
     this.#program("sudo", "echo 'sudo in a test' >&2\nexit 64");
   }
 
   #program(name: string, script: string): void {
-    const path = join(this.#folder.path, ".bin", name);
+    const path = join(this.#folder.path, "dist", name);
     writeFileSync(path, `#!/bin/bash\n${script}\n`);
     chmodSync(path, 0o755);
   }
@@ -132,11 +142,22 @@ export class DocsSession implements AsyncDisposable {
     return new TestProcess(["bash", "-c", this.#asRun(script)], {
       cwd: this.#folder.path,
       env: {
-        PATH: `${this.#folder.file(".bin")}:${process.env["PATH"]}`,
+        PATH: `${this.#folder.file("dist")}:${process.env["PATH"]}`,
         STANCHION_URL: `nats://127.0.0.1:${this.#ports.get(CLIENT_PORT)}`,
         STANCHION_MONITOR: `http://127.0.0.1:${this.#ports.get(MONITOR_PORT)}`,
       },
     });
+  }
+
+  /** The port for clients opens when they are served (decisions.md 14); the log may be in a file. */
+  async #untilServed(place: string, server: TestProcess): Promise<void> {
+    const port = Number(this.#ports.get(CLIENT_PORT));
+    const limitMs = performance.now() + STEP_MS_MAX;
+    while (!await canConnect(port)) {
+      assert.ok(server.isRunning, `${place}: the server ended:\n${server.stderr}`);
+      assert.ok(performance.now() < limitMs, `${place}: the server opens no port:\n${server.stderr}`);
+      await delay(20);
+    }
   }
 
   async #checkConfig(place: string, name: string): Promise<void> {
@@ -164,11 +185,28 @@ function quoted(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+function canConnect(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(port, "127.0.0.1");
+  socket.once("connect", () => resolve(true));
+  socket.once("error", () => resolve(false));
+  return promise.finally(() => socket.destroy());
+}
+
+/**
+ * A port that nobody listens on. From below the range that systems take for connections of clients: no other process gets it
+ * by chance between now and the start of the server.
+ */
 async function freePort(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  assert.ok(typeof address === "object" && address !== null);
-  await new Promise((resolve) => server.close(resolve));
-  return String(address.port);
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const server = createServer();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
+    const isFree = await promise;
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return String(port);
+  }
 }
