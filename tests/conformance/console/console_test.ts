@@ -26,7 +26,7 @@ test("every answer below /console is for this site only and is not kept", async 
       assert.equal(headers["x-frame-options"], "DENY");
     }
     assert.deepEqual(replies.map(({ status }) => status), [200, 200, 404, 401, 405, 404]);
-    assert.match(replies[0]!.text, /\/console\/api\/overview/);
+    assert.match(replies[0]!.text, /<title>Stanchion<\/title>/);
     for (const { json } of replies.slice(2)) {
       assert.deepEqual(Object.keys(json), ["error"]);
       assert.deepEqual(Object.keys(json.error), ["code", "message"]);
@@ -112,6 +112,45 @@ test("channels, clients and durables: lists with search and pages", async () => 
     );
     assert.deepEqual([durables[0].max_inflight, durables[0].ack_wait_secs, durables[0].client_id], [7, 9, "me"]);
     assert.deepEqual(durables[1].members, ["me"]);
+  });
+});
+
+test("channels and durables: sorted by a figure, those alike by name; what is no figure is refused", async () => {
+  await withConsole(async ({ get, client }) => {
+    const me = await client("me");
+    for (const [name, count] of [["a", 1], ["b", 3], ["c", 3], ["d", 2]] as const) {
+      await me.publish(name, ...Array.from({ length: count }, () => "x"));
+    }
+    const names = async (query: string) =>
+      (await get(`${API}/channels?${query}`, {})).json.channels.map(({ name }: { name: string }) => name).join("");
+    assert.equal(await names(""), "abcd");
+    assert.equal(await names("sort=name&order=desc"), "dcba");
+    assert.equal(await names("sort=msgs"), "bcda");
+    assert.equal(await names("sort=msgs&order=asc"), "adbc");
+    assert.equal(await names("sort=last_seq&limit=1&offset=2"), "d");
+    for (const sort of ["bytes", "subscriptions", "pending", "max_lag", "stalled"]) {
+      assert.equal((await get(`${API}/channels?sort=${sort}`, {})).status, 200, sort);
+    }
+    for (const query of ["sort=colour", "sort=toString", "order=up"]) {
+      assert.equal((await get(`${API}/channels?${query}`, {})).json.error.code, "BAD_REQUEST", query);
+    }
+
+    for (const [durableName, maxInFlight] of [["few", 1], ["more", 2]] as const) {
+      const subscribed = await me.subscribe("b", { durableName, maxInFlight });
+      await me.heard(subscribed, maxInFlight);
+    }
+    const durables = async (sort: string) =>
+      (await get(`${API}/durables?sort=${sort}`, {})).json.durables
+        .map(({ durable_name }: { durable_name: string }) => durable_name).join(" ");
+    assert.equal(await durables("name"), "few more");
+    assert.equal(await durables("pending_count"), "more few");
+    assert.equal(await durables("last_sent"), "more few");
+    assert.equal(await durables("lag"), "few more");
+    assert.equal(await durables("redelivered"), "few more");
+    const { totals } = (await get(`${API}/overview`, {})).json;
+    assert.deepEqual([totals.pending, totals.stalled, totals.paused], [3, 2, 0]);
+    assert.equal(await names("sort=pending&limit=1"), "b");
+    assert.equal(await names("sort=max_lag&limit=1"), "b");
   });
 });
 
