@@ -11,13 +11,17 @@ import type { Browser, KeyInput, Page } from "puppeteer-core";
 import { findBrowser, startBrowser } from "../../scripts/browser.ts";
 import { ROOT } from "../../scripts/project.ts";
 import { sendHttp, StanClient, TOKEN } from "../conformance/console/support.ts";
-import { PROCESS_TEST_MS_MAX, type ServerProcess, startServerProcess } from "../helpers/server_process.ts";
+import { PROCESS_TEST_MS_MAX, type ServerProcess, startServerProcess, TARGETS } from "../helpers/server_process.ts";
 
 const timeout = PROCESS_TEST_MS_MAX;
 const browserPath = findBrowser();
 /** What has not come by then does not come; it is the end of a test, never its measure. */
 const WAIT_MS_MAX = 20_000;
-const skip = browserPath === undefined ? "there is no Chromium: install it, or name it with STANCHION_CHROMIUM" : false;
+const skip = !TARGETS.includes("executable")
+  ? "the process that tests the executable does it"
+  : browserPath === undefined
+  ? "there is no Chromium: install it, or name it with STANCHION_CHROMIUM"
+  : false;
 const VIEWS = ["overview", "channels", "channel/orders", "durables", "clients", "log", "help"];
 /** Any of it that became an element would show itself. */
 const HOSTILE = "<img src=x onerror=document.title='owned'>";

@@ -464,6 +464,8 @@ export class FileStore implements Store {
     const { messages, subscriptions } = channel;
     const directory = channel.directory.path;
     const slices = messages.slices.map(({ data, index }) => [index.path, data.path]);
+    // They hold what is older still: left behind alone they would look like a log with a hole.
+    const dead = messages.deadFiles;
     messages.retire("the channel was deleted");
     subscriptions.retire();
     this.#ticked.delete(messages);
@@ -473,7 +475,7 @@ export class FileStore implements Store {
       // The newest slice, which carries the last sequence, goes behind everything else that matters: an interruption leaves
       // a channel that goes on counting, and that inactivity deletes again (stores.md 5.13).
       const newest = slices.pop() ?? [];
-      for (const path of [...slices.flat(), `${directory}/${SUBSCRIPTIONS_FILE}`, ...newest]) {
+      for (const path of [...dead, ...slices.flat(), `${directory}/${SUBSCRIPTIONS_FILE}`, ...newest]) {
         if (disk.stat(path) !== undefined) disk.remove(path);
       }
       for (const entry of disk.list(directory)) disk.remove(`${directory}/${entry.name}`);

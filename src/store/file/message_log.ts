@@ -225,6 +225,11 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     return this.#slices;
   }
 
+  /** Files that hold nothing any more and are still there, the oldest first. */
+  get deadFiles(): readonly string[] {
+    return [...this.#dead];
+  }
+
   /** Why the log does not take messages now; empty while it does. */
   get refusal(): string {
     return this.#refusal;
