@@ -327,8 +327,10 @@ test("stores 12.51, 12.57, 5.10: a compaction keeps record, position and pending
     await subscriptions.flush();
     // 9 records count, 1 is superseded; each delete adds one: the fourth reaches half.
     const size = () => directory.bytes("foo/subs.dat").length;
-    const compacted = async (): Promise<void> => {
-      for (let i = 0; i < 50; i++) await new Promise((resolve) => setTimeout(resolve, 1));
+    /** Time for one that comes: until it is there, however slow the disk. For one that must not come: a moment. */
+    const compacted = async (isThere?: () => boolean): Promise<void> => {
+      const turnsMax = isThere === undefined ? 50 : 20_000;
+      for (let i = 0; i < turnsMax && isThere?.() !== true; i++) await new Promise((resolve) => setTimeout(resolve, 1));
       await subscriptions.flush();
     };
     for (const id of ids.slice(0, 2)) subscriptions.delete(id);
@@ -338,7 +340,7 @@ test("stores 12.51, 12.57, 5.10: a compaction keeps record, position and pending
     assert.equal(size(), before, "not worth it yet");
     subscriptions.delete(ids[2]!);
     subscriptions.delete(ids[3]!);
-    await compacted();
+    await compacted(() => size() < before);
     assert.ok(size() < before, "rewritten");
     const small = size();
     for (let i = 0; i < 20; i++) subscriptions.delete(subscriptions.create(subscription("x")));
@@ -346,7 +348,7 @@ test("stores 12.51, 12.57, 5.10: a compaction keeps record, position and pending
     assert.ok(size() > small, "not again within the interval");
     nowMs = 2000;
     subscriptions.delete(subscriptions.create(subscription("x")));
-    await compacted();
+    await compacted(() => size() <= small + 100);
     assert.ok(size() <= small + 100, "again afterwards");
     await store.close();
     const again = await directory.open();
