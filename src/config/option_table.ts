@@ -464,7 +464,7 @@ export const OPTION_TABLE: readonly OptionRow[] = Object.freeze([
     "int",
     "1",
     "streaming.file_options.parallel_recovery",
-    "Channels recovered at a time",
+    "Channels read from the disk at a time at a start",
     { field: "file.parallelRecovery" },
   ),
   fileStore("file_truncate_bad_eof", "bool", "false", "", "Cut damaged records off the end of files, once", {

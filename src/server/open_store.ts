@@ -32,7 +32,7 @@ export function openStore(
 
 function openPlainStore(options: Options, limits: ResolvedChannelLimits, runtime: Runtime, log: LogView): Store {
   if (options.store === "MEMORY" || options.coreOnly) return new MemoryStore(limits);
-  const { compactIntervalSecs, autoSyncMs, reserveBytes, parallelRecovery: _parallelRecovery, ...file } = options.file;
+  const { compactIntervalSecs, autoSyncMs, reserveBytes, ...file } = options.file;
   return new FileStore(limits, {
     ...file,
     compactIntervalMs: compactIntervalSecs * 1000,

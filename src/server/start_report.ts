@@ -8,7 +8,6 @@ import type { ConfigNote, Options } from "../config/options.ts";
 import { DEFAULT_LIMITS } from "../config/options.ts";
 
 const IO_BATCH_SIZE_DEFAULT = 1024;
-const PARALLEL_RECOVERY_DEFAULT = 1;
 const AUTO_SYNC_DEFAULT_MS = 60_000;
 /** A token that can be guessed at ten attempts a minute and address is none. */
 const TOKEN_LENGTH_MIN = 16;
@@ -65,9 +64,6 @@ function* storeNotes({ store, file, encryption }: Options): Iterable<ConfigNote>
       "file_truncate_bad_eof changes nothing: what a crash cut short is healed at every start. Leave it out, " +
         "because a second start in a row with it is refused",
     );
-  }
-  if (file.parallelRecovery !== PARALLEL_RECOVERY_DEFAULT) {
-    yield info("file_parallel_recovery has no effect: channels are recovered one after the other");
   }
 }
 

@@ -326,3 +326,38 @@ test("stores 6.3: a record with a wrong checksum counts for nothing, in memory a
     await bench.done(bench.store.close());
   }
 });
+
+test("stores 5.14: channels that are read ahead are recovered the same", async () => {
+  const found: unknown[] = [];
+  for (const parallelRecovery of [1, 4, 1000]) {
+    const bench = new Bench();
+    await bench.open();
+    for (let i = 0; i < 12; i++) {
+      const channel = bench.store.createChannel(`c${i}`);
+      bench.put(channel, i);
+      channel.subscriptions.create(subscription());
+    }
+    await bench.done(bench.store.close());
+    let underWay = 0;
+    let most = 0;
+    bench.disk.tap.file = (_path, file) => ({
+      ...refusing(file, () => {}),
+      readLater: (into, start, end, position, done) => {
+        most = Math.max(most, ++underWay);
+        file.readLater(into, start, end, position, (error, count) => {
+          underWay--;
+          done(error, count);
+        });
+      },
+    });
+    const state = await bench.open({ parallelRecovery });
+    found.push(state!.channels.map(({ store: { name, messages }, subscriptions }) => [
+      name,
+      messages.lastSequence,
+      subscriptions.length,
+    ]));
+    assert.ok(parallelRecovery === 1 ? most === 0 : most > 1, `${most} reads at a time`);
+  }
+  assert.deepEqual(found[1], found[0]);
+  assert.deepEqual(found[2], found[0]);
+});

@@ -26,6 +26,7 @@ import { encodeRecord, versionBytes } from "./format.ts";
 import { DescriptorPool, LogFile } from "./log_file.ts";
 import { FileMessageLog } from "./message_log.ts";
 import type { FileStoreOptions } from "./options.ts";
+import { Prefetch } from "./prefetch.ts";
 import {
   recoverClients,
   type RecoverContext,
@@ -299,7 +300,11 @@ export class FileStore implements Store {
     let yieldedMs = startedMs;
     let toldMs = startedMs;
     const channels: { store: ChannelStore; subscriptions: readonly RecoveredSubscription[] }[] = [];
+    const directories = names.map((name) => this.#path(name));
+    const prefetch = new Prefetch(this.#world.disk, directories, this.#options.parallelRecovery);
     for (const [i, text] of names.entries()) {
+      const ready = prefetch.ready(i);
+      if (ready !== undefined) await ready;
       const channel = this.#recoverChannel(context, byteStringOfText(text));
       channels.push({ store: channel, subscriptions: channel.subscriptions.recovered() });
       const nowMs = clock.monotonicMs();

@@ -26,6 +26,8 @@ export interface FileStoreOptions {
   readonly sliceArchiveScript: string;
   /** Open files; 0 = what the process may have. */
   readonly descriptorsMax: number;
+  /** Channels that are read from the disk at a time while the store is recovered; 1 = one after the other. */
+  readonly parallelRecovery: number;
   /** Cut damaged records off the end of files, once. Our recovery does so anyway where nothing acknowledged is lost. */
   readonly truncateBadEnd: boolean;
   /** Sync everything this often, whatever `sync` says; 0 = never. */
@@ -49,6 +51,7 @@ export const FILE_STORE_DEFAULTS: Readonly<Omit<FileStoreOptions, "dir">> = Obje
   sliceMaxAgeMs: 0,
   sliceArchiveScript: "",
   descriptorsMax: 0,
+  parallelRecovery: 1,
   truncateBadEnd: false,
   autoSyncMs: 60_000,
   reserveBytes: 0,

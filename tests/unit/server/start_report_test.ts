@@ -32,7 +32,6 @@ for (
     ["-file_auto_sync 5m", /^info: file_auto_sync is 5m0s: /],
     ["-file_crc=false", /^warning: file_crc is off: /],
     ["-file_truncate_bad_eof", /^warning: file_truncate_bad_eof changes nothing: /],
-    ["-file_parallel_recovery 4", /^info: file_parallel_recovery has no effect: /],
     ["-mm 10", /^info: Limits remove messages .*: beyond 10 messages$/],
     ["-mb 10KB -ma 1h", /^info: Limits remove messages .*: beyond 10\.00 KB, older than 1h0m0s$/],
     ["-ma 1h -file_slice_archive_script s.sh", /: older than 1h0m0s, the archive script gets their slices$/],
