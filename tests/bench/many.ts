@@ -6,15 +6,14 @@
  *     bun tests/bench/many.ts                      the executable where it is built, else the source
  *     bun tests/bench/many.ts --server "bun src/main.ts -p {port}" --rounds 3 --only clients,channels
  */
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { writeSection } from "./document.ts";
 import { runGenerator } from "./generator_process.ts";
-import { awaitPong, freePort, killStarted, residentBytesOf, splitCommand, startProcess } from "./processes.ts";
+import { type LongRun, runLongBench, type Settings } from "./long_bench.ts";
+import { awaitPong, freePort, residentBytesOf, splitCommand, startProcess } from "./processes.ts";
 import { figure } from "./report.ts";
-import { defaultCommand, HOST, ROOT } from "./server_command.ts";
+import { HOST } from "./server_command.ts";
 import type { Job, RunResult } from "./run.ts";
 import { median } from "./statistics.ts";
 import { REFERENCE_MACHINE } from "./targets.ts";
@@ -95,11 +94,6 @@ interface Measured {
   readonly idleShare: number;
   readonly restartSeconds: number;
   readonly restartMegabytes: number;
-}
-
-interface Settings {
-  readonly command: string;
-  readonly dataDir: string;
 }
 
 async function measure(settings: Settings, many: Many): Promise<Measured> {
@@ -184,30 +178,7 @@ function row(many: Many, samples: readonly Measured[], factor: number): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    args: process.argv.slice(2),
-    options: {
-      server: { type: "string" },
-      rounds: { type: "string", default: "1" },
-      only: { type: "string" },
-      write: { type: "string" },
-      "data-dir": { type: "string" },
-    },
-  });
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds wants a whole number from 1 on");
-  const wanted = values.only?.split(",") ?? MANY.map(({ name }) => name);
-  const chosen = MANY.filter(({ name }) => wanted.includes(name));
-  if (chosen.length !== wanted.length) throw new Error(`--only takes ${MANY.map(({ name }) => name).join(", ")}`);
-  const lines: string[] = [];
-  const print = (line: string): void => {
-    lines.push(line);
-    console.log(line);
-  };
-  const dataDir = path.resolve(values["data-dir"] ?? path.join(ROOT, "bench-results"));
-  mkdirSync(dataDir, { recursive: true });
-  const settings = { command: values.server ?? defaultCommand(), dataDir };
+async function main({ settings, rounds, chosen, print }: LongRun<Many>): Promise<void> {
   const factors: number[] = [];
   const samples = new Map<Many, Measured[]>(chosen.map((many) => [many, []]));
   for (let round = 0; round < rounds; round++) {
@@ -224,14 +195,6 @@ async function main(): Promise<void> {
   print("| what | store | KB each | made per second | CPU µs each | CPU idle | restart s | MB after it |");
   print("|---|---|---|---|---|---|---|---|");
   for (const many of chosen) print(row(many, samples.get(many)!, factor));
-  if (values.write !== undefined) writeSection(values.write, "many", lines.join("\n"));
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    killStarted();
-    process.exit(130);
-  });
-}
-await main();
-process.exit(0);
+await runLongBench("many", MANY, main);

@@ -8,14 +8,13 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { lineChart } from "./chart.ts";
-import { writeSection } from "./document.ts";
 import { runGenerator } from "./generator_process.ts";
-import { awaitPong, freePort, killStarted, splitCommand, startProcess } from "./processes.ts";
+import { type LongRun, runLongBench, type Settings } from "./long_bench.ts";
+import { awaitPong, freePort, splitCommand, startProcess } from "./processes.ts";
 import { figure } from "./report.ts";
 import type { Job } from "./run.ts";
-import { defaultCommand, HOST, ROOT } from "./server_command.ts";
+import { HOST } from "./server_command.ts";
 import { median } from "./statistics.ts";
 
 /** One axis: what grows, and the rest of the job. */
@@ -68,11 +67,6 @@ const WARM_UP = 200_000;
 const FLAT_WITHIN = 0.2;
 const LIMIT_MS = 300_000;
 
-interface Settings {
-  readonly command: string;
-  readonly dataDir: string;
-}
-
 /** CPU of the server per message, in microseconds. */
 async function measure(settings: Settings, axis: Axis, value: number): Promise<number> {
   const dir = path.join(settings.dataDir, `scale-${process.pid}`);
@@ -103,32 +97,8 @@ async function measure(settings: Settings, axis: Axis, value: number): Promise<n
   }
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    args: process.argv.slice(2),
-    options: {
-      server: { type: "string" },
-      rounds: { type: "string", default: "1" },
-      only: { type: "string" },
-      charts: { type: "string" },
-      write: { type: "string" },
-      "data-dir": { type: "string" },
-    },
-  });
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds wants a whole number from 1 on");
-  const wanted = values.only?.split(",") ?? AXES.map(({ name }) => name);
-  const axes = AXES.filter(({ name }) => wanted.includes(name));
-  if (axes.length !== wanted.length) throw new Error(`--only takes ${AXES.map(({ name }) => name).join(", ")}`);
-  const lines: string[] = [];
-  const print = (line: string): void => {
-    lines.push(line);
-    console.log(line);
-  };
-  const dataDir = path.resolve(values["data-dir"] ?? path.join(ROOT, "bench-results"));
-  mkdirSync(dataDir, { recursive: true });
-  const settings = { command: values.server ?? defaultCommand(), dataDir };
-  for (const axis of axes) {
+async function main({ settings, rounds, chosen, charts, print }: LongRun<Axis>): Promise<void> {
+  for (const axis of chosen) {
     const samples = axis.values.map((): number[] => []);
     // Round after round over the whole axis: what else the machine does falls on all points alike.
     for (let round = 0; round < rounds; round++) {
@@ -149,9 +119,9 @@ async function main(): Promise<void> {
         }) | ${ratio > 1 + FLAT_WITHIN ? `**${shown}**` : shown} |`,
       );
     }
-    if (values.charts === undefined) continue;
-    mkdirSync(values.charts, { recursive: true });
-    const file = path.join(values.charts, `scale-${axis.name}.svg`);
+    if (charts === undefined) continue;
+    mkdirSync(charts, { recursive: true });
+    const file = path.join(charts, `scale-${axis.name}.svg`);
     writeFileSync(
       file,
       lineChart({
@@ -164,14 +134,6 @@ async function main(): Promise<void> {
     );
     console.error(`written: ${file}`);
   }
-  if (values.write !== undefined) writeSection(values.write, "scale", lines.join("\n"));
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    killStarted();
-    process.exit(130);
-  });
-}
-await main();
-process.exit(0);
+await runLongBench("scale", AXES, main, { hasCharts: true });

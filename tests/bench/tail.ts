@@ -5,16 +5,15 @@
  *
  *     bun tests/bench/tail.ts --rounds 3
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
-import { writeSection } from "./document.ts";
 import { runGenerator } from "./generator_process.ts";
-import { awaitPong, freePort, killStarted, type Running, splitCommand, startProcess } from "./processes.ts";
+import { type LongRun, runLongBench, type Settings } from "./long_bench.ts";
+import { awaitPong, freePort, type Running, splitCommand, startProcess } from "./processes.ts";
 import { figure } from "./report.ts";
 import type { Job, RunResult } from "./run.ts";
-import { defaultCommand, HOST, ROOT } from "./server_command.ts";
+import { HOST } from "./server_command.ts";
 import { type Latency, median } from "./statistics.ts";
 
 /** One pair: a probe, and what runs beside it. */
@@ -72,11 +71,6 @@ const TAILS: readonly Tail[] = [
 const NOISE_LEAD_MS = 1500;
 const LIMIT_MS = 120_000;
 
-interface Settings {
-  readonly command: string;
-  readonly dataDir: string;
-}
-
 async function withServer<T>(
   settings: Settings,
   tail: Tail,
@@ -131,33 +125,10 @@ async function measure(settings: Settings, tail: Tail): Promise<Measured> {
   return { alone, beside };
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    args: process.argv.slice(2),
-    options: {
-      server: { type: "string" },
-      rounds: { type: "string", default: "1" },
-      only: { type: "string" },
-      write: { type: "string" },
-      "data-dir": { type: "string" },
-    },
-  });
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds wants a whole number from 1 on");
-  const wanted = values.only?.split(",") ?? TAILS.map(({ name }) => name);
-  const tails = TAILS.filter(({ name }) => wanted.includes(name));
-  if (tails.length !== wanted.length) throw new Error(`--only takes ${TAILS.map(({ name }) => name).join(", ")}`);
-  const lines: string[] = [];
-  const print = (line: string): void => {
-    lines.push(line);
-    console.log(line);
-  };
-  const dataDir = path.resolve(values["data-dir"] ?? path.join(ROOT, "bench-results"));
-  mkdirSync(dataDir, { recursive: true });
-  const settings = { command: values.server ?? defaultCommand(), dataDir };
+async function main({ settings, rounds, chosen, print }: LongRun<Tail>): Promise<void> {
   print("| probe | store | alone p50 / p99 / p99.9 us | beside it p50 / p99 / p99.9 us | p99 against alone |");
   print("|---|---|---|---|---|");
-  for (const tail of tails) {
+  for (const tail of chosen) {
     const samples: Measured[] = [];
     for (let round = 0; round < rounds; round++) samples.push(await measure(settings, tail));
     const of = (pick: (one: Measured) => number) => median(samples.map(pick));
@@ -172,14 +143,6 @@ async function main(): Promise<void> {
         `${shown(({ beside }) => beside)} | ${verdict} |`,
     );
   }
-  if (values.write !== undefined) writeSection(values.write, "tail", lines.join("\n"));
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    killStarted();
-    process.exit(130);
-  });
-}
-await main();
-process.exit(0);
+await runLongBench("tail", TAILS, main);

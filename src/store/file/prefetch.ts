@@ -15,7 +15,7 @@ export class Prefetch {
   readonly #disk: Disk;
   readonly #directories: readonly string[];
   readonly #ahead: number;
-  readonly #reads: (Promise<void> | undefined)[] = [];
+  readonly #reads: Promise<void>[] = [];
 
   /** `channelsAtOnce` as the option has it: 1 reads nothing ahead. */
   constructor(disk: Disk, directories: readonly string[], channelsAtOnce: number) {
@@ -29,10 +29,7 @@ export class Prefetch {
     if (this.#ahead <= 1) return undefined;
     const end = Math.min(i + this.#ahead, this.#directories.length);
     for (let next = i; next < end; next++) this.#reads[next] ??= this.#readChannel(this.#directories[next]!);
-    const read = this.#reads[i];
-    // Let go of what nobody asks for any more.
-    this.#reads[i] = Promise.resolve();
-    return read;
+    return this.#reads[i];
   }
 
   async #readChannel(directory: string): Promise<void> {
