@@ -231,6 +231,8 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
 
   /** Clients are served: what was recovered goes on. */
   begin(): void {
+    // What grew too old while no server ran is gone before anybody can ask for it.
+    for (const channel of this.#context.channels.all) if (channel.ageTimer !== undefined) this.#aged(channel);
     this.#recovery.begin();
     this.#context.again = true;
   }
@@ -249,7 +251,6 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     channel.messages.stampOf(channel.messages.lastSequence, channel);
     this.#watchStore(channel);
     context.channels.add(channel);
-    if (channel.ageTimer !== undefined) context.wheel.arm(channel.ageTimer, context.nowMs);
     this.checkInactivity(channel);
     return channel;
   }

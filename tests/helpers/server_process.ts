@@ -175,6 +175,12 @@ export class TestProcess extends Waiter {
   }
 }
 
+/**
+ * Tells JavaScriptCore that the machine has 256 MB. It lets garbage lie as long as there is memory; with little of it, what
+ * is resident says something about what is held.
+ */
+export const SMALL_MACHINE: Readonly<Record<string, string>> = { BUN_JSC_forceRAMSize: String(256 * 1024 * 1024) };
+
 /** What the start of a server may be told. */
 export interface ServerProcessOptions {
   /** On top of `-a 127.0.0.1 -p -1`; a later flag wins. */

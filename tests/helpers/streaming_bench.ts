@@ -144,11 +144,8 @@ export class StreamingBench {
 
   readonly #answers: number[] = [];
 
-  /**
-   * The server again, `downMs` later, with what its store gives. Clients and their inboxes are as they were, also those that
-   * nobody listens to.
-   */
-  restarted(state: RecoveredState, downMs = 0): StreamingBench {
+  /** As `restarted`, before its first turn. */
+  recovered(state: RecoveredState, downMs = 0): StreamingBench {
     const next = new StreamingBench({ ...this.#options, store: this.store });
     next.driver.nowMs = this.nowMs + downMs;
     next.#names = this.#names;
@@ -158,6 +155,15 @@ export class StreamingBench {
     next.driver.begin();
     next.core.restore(state);
     next.core.begin();
+    return next;
+  }
+
+  /**
+   * The server again, `downMs` later, with what its store gives. Clients and their inboxes are as they were, also those that
+   * nobody listens to.
+   */
+  restarted(state: RecoveredState, downMs = 0): StreamingBench {
+    const next = this.recovered(state, downMs);
     next.turn();
     return next;
   }

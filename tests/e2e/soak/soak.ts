@@ -5,7 +5,7 @@
  */
 import process from "node:process";
 import { Random } from "../../simulation/random.ts";
-import { startServerProcess, type TargetName, TestFolder } from "../../helpers/server_process.ts";
+import { SMALL_MACHINE, startServerProcess, type TargetName, TestFolder } from "../../helpers/server_process.ts";
 import { Application, pause, type Stage } from "./client.ts";
 import { CHANNEL_MESSAGES, ChannelTruth, type Claim, Violations } from "./truth.ts";
 
@@ -409,8 +409,6 @@ function megabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
 }
 
-const ENGINE_MEMORY_BYTES = 256 * 1024 * 1024;
-
 /** Starts a server, soaks it, and stops it. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   using folder = new TestFolder();
@@ -418,8 +416,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const limits = ["-mm", String(CHANNEL_MESSAGES), "-msu", "0"];
   const server = await startServerProcess(options.target, {
     args: ["-m", "-1", ...limits, ...HEARTBEAT_FLAGS, ...store],
-    // The engine lets garbage lie as long as the machine has memory; with less of it, what is resident is what is held.
-    env: { BUN_JSC_forceRAMSize: String(ENGINE_MEMORY_BYTES) },
+    env: SMALL_MACHINE,
   });
   try {
     return await new Soak(options, server).run();

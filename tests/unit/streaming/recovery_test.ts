@@ -268,3 +268,14 @@ test("stores 13, trap 14: stamps do not go back when the clock was set back whil
   assert.ok(messages.stampOf(2, after));
   assert.deepEqual(after, before);
 });
+
+test("23.5, 21.1: what grew too old while no server ran is gone when the first client can ask", () => {
+  const life = new Life({ limits: { maxAgeMs: 1000 } });
+  life.bench.fill("foo", 2);
+  life.bench.pass(400);
+  life.bench.fill("foo", 1);
+  const bench = life.bench.recovered(life.store.state()!, 700);
+  assert.equal(bench.core.find("foo")!.messages.messageCount, 1);
+  bench.pass(400);
+  assert.equal(bench.core.find("foo")!.messages.messageCount, 0, "the others go on ageing");
+});
