@@ -149,6 +149,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   #retired = false;
   /** The files may be longer than what counts. */
   #needsCut = false;
+  /** What was taken back is being made to stay away, also behind a power cut. */
+  #isMending = false;
   /** Count and bytes could not be read back after a failure. */
   #needsMeasure = false;
   /** The one that was written last; in force when it is the safe one. */
@@ -621,6 +623,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       slice.index.retire();
       this.#leftovers.push(slice.index.path, slice.data.path);
     }
+    // Their names must not come back beside those that follow.
+    if (this.#leftovers.length > 0) this.#directory.changed();
     this.#leftovers = this.#removeFiles(this.#leftovers);
     const slice = slices[slices.length - 1];
     if (slice !== undefined) {
@@ -662,6 +666,30 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#needsMeasure = !this.#measure();
     if (this.#needsCut) this.#tryCut();
     if (this.#needsMark) this.#tryMark();
+    if (!this.#needsCut && !this.#needsMark && this.#leftovers.length === 0) this.#mend();
+  }
+
+  /**
+   * True when a power cut cannot bring back what was taken back. Else that is begun: a message stored before would stand
+   * beside others of its own sequence, in files that each seem whole.
+   */
+  #mend(): boolean {
+    if (!this.#shared.options.sync) return true;
+    if (this.#isMending) return false;
+    const waits: Promise<void>[] = [];
+    for (const { data, index } of this.#dirty) {
+      for (const wait of [data.sync(), index.sync()]) if (wait !== undefined) waits.push(wait);
+    }
+    const names = this.#directory.sync();
+    if (names !== undefined) waits.push(names);
+    if (waits.length === 0) return true;
+    this.#isMending = true;
+    void Promise.allSettled(waits).then((outcomes) => {
+      this.#isMending = false;
+      // What a failed sync was to keep may be lost to the system for good, the cut with it.
+      if (outcomes.some(({ status }) => status === "rejected")) this.#needsCut = true;
+    });
+    return false;
   }
 
   /** The mark that counts is on the disk again. */
@@ -742,6 +770,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     if (this.#leftovers.length > 0) return;
     if (this.#needsMeasure && !this.#measure()) return;
     this.#needsMeasure = false;
+    if (!this.#mend()) return;
     this.#refusal = "";
     this.#shared.log.info(`Channel "${displayText(this.#name)}" takes messages again`);
   }
