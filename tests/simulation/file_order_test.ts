@@ -214,7 +214,11 @@ test("stores 10: after a failed flush nothing is stored before what it took back
   bench.disk.holdsSyncs = true;
   await bench.machine.advance(5000);
   const payload = new Uint8Array(10);
-  assert.equal(channel.messages.append(3, 1, 1, payload, 0, 0, 0, 10), APPEND_FAILED, "a cut is on its way to the disk");
+  assert.equal(
+    channel.messages.append(3, 1, 1, payload, 0, 0, 0, 10),
+    APPEND_FAILED,
+    "a cut is on its way to the disk",
+  );
   bench.disk.releaseSyncs();
   await bench.machine.advance(3000);
   bench.put(channel, 1);
