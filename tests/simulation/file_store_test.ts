@@ -22,7 +22,7 @@ const HASHES: Readonly<Record<number, string>> = {
   1: "3fc4fbae",
   3: "e6891f8f",
   8: "4f977168",
-  21: "7836c9b1",
+  21: "45d31003",
   77: "807b423e",
 };
 

@@ -149,8 +149,8 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
   #retired = false;
   /** The files may be longer than what counts. */
   #needsCut = false;
-  /** What was taken back is being made to stay away, also behind a power cut. */
-  #isMending = false;
+  /** A power cut may bring back what was taken back. */
+  #mayReturn = false;
   /** Count and bytes could not be read back after a failure. */
   #needsMeasure = false;
   /** The one that was written last; in force when it is the safe one. */
@@ -623,9 +623,7 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       slice.index.retire();
       this.#leftovers.push(slice.index.path, slice.data.path);
     }
-    // Their names must not come back beside those that follow.
-    if (this.#leftovers.length > 0) this.#directory.changed();
-    this.#leftovers = this.#removeFiles(this.#leftovers);
+    this.#removeLeftovers();
     const slice = slices[slices.length - 1];
     if (slice !== undefined) {
       slice.cutTo(safe.recordCount, safe.sliceBytes, safe.lastStampHigh, safe.lastStampLow);
@@ -664,32 +662,9 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     this.#last = safe.last;
     this.#first = Math.min(safe.first, safe.last + (safe.last > 0 ? 1 : 0));
     this.#needsMeasure = !this.#measure();
+    this.#mayReturn = true;
     if (this.#needsCut) this.#tryCut();
     if (this.#needsMark) this.#tryMark();
-    if (!this.#needsCut && !this.#needsMark && this.#leftovers.length === 0) this.#mend();
-  }
-
-  /**
-   * True when a power cut cannot bring back what was taken back. Else that is begun: a message stored before would stand
-   * beside others of its own sequence, in files that each seem whole.
-   */
-  #mend(): boolean {
-    if (!this.#shared.options.sync) return true;
-    if (this.#isMending) return false;
-    const waits: Promise<void>[] = [];
-    for (const { data, index } of this.#dirty) {
-      for (const wait of [data.sync(), index.sync()]) if (wait !== undefined) waits.push(wait);
-    }
-    const names = this.#directory.sync();
-    if (names !== undefined) waits.push(names);
-    if (waits.length === 0) return true;
-    this.#isMending = true;
-    void Promise.allSettled(waits).then((outcomes) => {
-      this.#isMending = false;
-      // What a failed sync was to keep may be lost to the system for good, the cut with it.
-      if (outcomes.some(({ status }) => status === "rejected")) this.#needsCut = true;
-    });
-    return false;
   }
 
   /** The mark that counts is on the disk again. */
@@ -720,6 +695,13 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
       }
     }
     return [];
+  }
+
+  /** Files of slices that were taken back. Their names must not come back beside those that follow. */
+  #removeLeftovers(): void {
+    if (this.#leftovers.length === 0) return;
+    this.#leftovers = this.#removeFiles(this.#leftovers);
+    this.#directory.changed();
   }
 
   /** Cuts off what was written and does not count. Until it succeeds the next write lies over it. */
@@ -766,13 +748,23 @@ export class FileMessageLog implements MessageStore, Ticked, BlockOwner {
     if (this.#needsCut && !this.#tryCut()) return;
     if (this.#needsMark && !this.#tryMark()) return;
     // The next slice will take that name, or a start find messages there that were taken back.
-    this.#leftovers = this.#removeFiles(this.#leftovers);
+    this.#removeLeftovers();
     if (this.#leftovers.length > 0) return;
     if (this.#needsMeasure && !this.#measure()) return;
     this.#needsMeasure = false;
-    if (!this.#mend()) return;
+    // A message stored now could stand beside others of its own sequence, in files that each seem whole.
+    if (this.#mayReturn && !this.#isGoneForGood()) return;
     this.#refusal = "";
     this.#shared.log.info(`Channel "${displayText(this.#name)}" takes messages again`);
+  }
+
+  /** False: what was taken back still has to be synced away; comes back to `tryResume` when that is done. */
+  #isGoneForGood(): boolean {
+    const isSafe = !this.#shared.options.sync || this.#dirty.length === 0 && this.#directory.isSafe;
+    this.#mayReturn = !isSafe;
+    // Who is owed an error gets it with his own flush.
+    if (!isSafe && this.#owed === undefined) this.flush()?.then(() => this.tryResume(), () => undefined);
+    return isSafe;
   }
 
   /** From the store: there is less space left than the reserve. */
