@@ -386,6 +386,15 @@ test("stores 6.3: a record with a wrong checksum counts for nothing, in memory a
   }
 });
 
+test("stores 4.2: a file whose first bytes cannot be written does not stay open", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const before = bench.disk.openCount;
+  bench.disk.weather.writeErrors = 100;
+  assert.throws(() => bench.store.createChannel("foo"), StoreError);
+  assert.equal(bench.disk.openCount, before);
+});
+
 test("stores 5.14: channels that are read ahead are recovered the same", async () => {
   const found: unknown[] = [];
   for (const parallelRecovery of [1, 4, 1000]) {

@@ -108,7 +108,13 @@ export class LogFile {
     const file = new LogFile(pool, path, 0);
     pool.makeRoom();
     file.#adopt(pool.disk.open(path, "replace"));
-    file.write(versionBytes(), 0, VERSION_BYTES);
+    try {
+      file.write(versionBytes(), 0, VERSION_BYTES);
+    } catch (error) {
+      // Nobody else will ever close it.
+      file.retire();
+      throw error;
+    }
     return file;
   }
 
