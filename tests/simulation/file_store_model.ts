@@ -157,6 +157,23 @@ export class MessageModel {
     }
   }
 
+  #isOver(count: number, bytes: number): boolean {
+    const { maxMessages, maxBytes } = this.limits;
+    return (maxMessages > 0 && count > maxMessages) || (maxBytes > 0 && bytes > maxBytes);
+  }
+
+  /** With those of `found` that are behind it there is more than may be kept. */
+  #isPushedOut({ sequence, cost }: Attempt, found: ReadonlyMap<number, Attempt>): boolean {
+    let count = 1;
+    let bytes = cost;
+    for (const [other, attempt] of found) {
+      if (other <= sequence) continue;
+      count++;
+      bytes += attempt.cost;
+    }
+    return this.#isOver(count, bytes);
+  }
+
   /**
    * What a new process found: `found` are those that can be read. After a power cut all of it is on the medium; after a kill
    * it is no safer than before.
@@ -167,7 +184,6 @@ export class MessageModel {
     keepsPromises: boolean,
     isDurable: boolean,
   ): void {
-    const { maxMessages, maxBytes } = this.limits;
     if (keepsPromises) {
       expect(store.last >= this.promisedLast, () => `last is ${store.last}, promised were ${this.promisedLast}`);
       let highestMissing: Attempt | undefined;
@@ -176,8 +192,12 @@ export class MessageModel {
         if (there !== undefined) {
           expect(there === attempt, () => `message ${sequence} is attempt ${there.id}, promised was ${attempt.id}`);
         } else if (sequence >= this.promisedFirst) {
-          expect(sequence < store.first, () => `message ${sequence} was promised and cannot be read`);
-          if (highestMissing === undefined || sequence > highestMissing.sequence) highestMissing = attempt;
+          // The names of files that limits removed may come back, and not in the order in which they went.
+          const isGone = sequence < store.first || this.#isPushedOut(attempt, found);
+          expect(isGone, () => `message ${sequence} was promised and cannot be read`);
+          if (sequence < store.first && (highestMissing === undefined || sequence > highestMissing.sequence)) {
+            highestMissing = attempt;
+          }
         }
       }
       if (highestMissing !== undefined) {
@@ -190,8 +210,7 @@ export class MessageModel {
           count++;
           bytes += Math.max(...attempts.map((attempt) => attempt.cost));
         }
-        const isOver = (maxMessages > 0 && count > maxMessages) || (maxBytes > 0 && bytes > maxBytes);
-        expect(isOver, () => `message ${sequence} was promised and is gone, limits would keep it`);
+        expect(this.#isOver(count, bytes), () => `message ${sequence} was promised and is gone, limits would keep it`);
       }
     }
     this.#present = new Map(found);
