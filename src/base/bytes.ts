@@ -7,7 +7,13 @@
 /** FNV-1a like hash of `bytes[start, end)` from `seed`; 32 bits, signed. */
 export function hashRange(bytes: Uint8Array, start: number, end: number, seed: number): number {
   let hash = seed;
-  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
+  let i = start;
+  // Four bytes a step, to the same result: each multiplication waits for the one before it.
+  for (; i + 4 <= end; i += 4) {
+    hash = (Math.imul(hash, 923_521) + Math.imul(bytes[i]!, 29_791) + Math.imul(bytes[i + 1]!, 961) +
+      Math.imul(bytes[i + 2]!, 31) + bytes[i + 3]!) | 0;
+  }
+  for (; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
   return hash;
 }
 

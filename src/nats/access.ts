@@ -27,6 +27,7 @@ import type { CloseReason } from "./close_reason.ts";
 import type { ConnectOptions } from "./connect_options.ts";
 import { reservedNames } from "./publish_rules.ts";
 import type { Router } from "./router.ts";
+import type { SubjectEntry } from "./subject_table.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** The connection, as far as its access goes. */
@@ -177,14 +178,14 @@ export class Access implements LoginHost {
   }
 
   /** What forbids the publish in `parser`, or "". A line that has to be asked about again is forgotten. */
-  publishRefusal(parser: NatsParser, subject: string): string {
+  publishRefusal(parser: NatsParser, entry: SubjectEntry): string {
     const { permissions } = this.#host;
     if (permissions !== null) {
       // Answers are counted, so the next message is asked about again although its line may be the same.
       if (permissions.grantsReplies) this.#host.forgetLine();
-      if (!permissions.takePublish(subject, this.#server.nowMs)) return publishViolation(subject);
+      if (!permissions.takePublish(entry.subject, this.#server.nowMs)) return publishViolation(entry.subject);
     }
-    return reservedNames(parser, subject);
+    return reservedNames(parser, entry);
   }
 
   /** A publish was refused: one line for the operator. */

@@ -20,6 +20,11 @@ export interface BusMessage {
   readonly payloadEnd: number;
   /** True for a "no responders" status instead of an answer. */
   readonly noResponders: boolean;
+  /**
+   * What a receiver sets here comes back with later messages on the same subject, as long as the bus remembers it: a hint that
+   * saves looking the same thing up again. Of one receiver only, and never kept beyond what `undefined` may follow.
+   */
+  note: unknown;
   /** Where an answer goes; undefined without reply subject. May be kept. */
   replyDestination(): Destination | undefined;
 }

@@ -414,13 +414,13 @@ export class Connection
       entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd);
       this.#subject = entry;
       // Publishers have one reply for all their subjects.
-      const reply = this.#reply;
+      const reply = parser.sameTail ? null : this.#reply;
       if (reply !== null && !equalsRange(reply.bytes, parser.buffer, parser.replyStart, parser.replyEnd)) {
         this.#reply = null;
       }
       this.#lineRefused = this.permissions === null
-        ? reservedNames(parser, entry.subject)
-        : this.#access.publishRefusal(parser, entry.subject);
+        ? reservedNames(parser, entry)
+        : this.#access.publishRefusal(parser, entry);
     } else if (entry.generation !== router.generation) {
       entry = router.refresh(entry);
       this.#subject = entry;

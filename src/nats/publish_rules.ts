@@ -2,6 +2,7 @@
 import { bytesOf, byteString } from "../base/bytes.ts";
 import type { NatsParser } from "../wire/nats_parser.ts";
 import { publishReplyViolation, publishViolation } from "../wire/nats_text.ts";
+import type { SubjectEntry } from "./subject_table.ts";
 
 /** Reserved replies. The reference (2.9.10) reserves the first even with nothing behind it. */
 const REPLY_PREFIXES = [
@@ -11,8 +12,13 @@ const REPLY_PREFIXES = [
 ] as const;
 const SUBJECT_PREFIX = "_GR_.";
 
-/** The error for names that servers reserve among themselves, or "". `subject` is that of the frame in `parser`. */
-export function reservedNames(parser: NatsParser, subject: string): string {
+/** True for a subject that servers reserve among themselves. */
+export function isReserved(subject: string): boolean {
+  return subject.length > SUBJECT_PREFIX.length && subject.startsWith(SUBJECT_PREFIX);
+}
+
+/** The error for names that servers reserve among themselves, or "". `entry` is that of the subject in `parser`. */
+export function reservedNames(parser: NatsParser, entry: SubjectEntry): string {
   const { buffer, replyStart, replyEnd } = parser;
   // Of bytes: a publisher whose subject changes with every message must not cost a string each.
   for (let i = 0; i < REPLY_PREFIXES.length; i++) {
@@ -20,7 +26,7 @@ export function reservedNames(parser: NatsParser, subject: string): string {
     if (replyEnd - replyStart < lengthMin || !startsWith(buffer, replyStart, bytes)) continue;
     return publishReplyViolation(byteString(buffer, replyStart, replyEnd));
   }
-  return subject.length > SUBJECT_PREFIX.length && subject.startsWith(SUBJECT_PREFIX) ? publishViolation(subject) : "";
+  return entry.reserved ? publishViolation(entry.subject) : "";
 }
 
 function startsWith(buffer: Uint8Array, at: number, prefix: Uint8Array): boolean {

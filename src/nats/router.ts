@@ -3,6 +3,7 @@
  * receivers (a call). It is also the embedded `Bus`: the streaming layer receives and sends here without a socket.
  */
 import { bytesOf, copyRange, writeDecimal } from "../base/bytes.ts";
+import { isReserved } from "./publish_rules.ts";
 import type { NatsParser } from "../wire/nats_parser.ts";
 import { NO_RESPONDERS_HEADER } from "../wire/nats_text.ts";
 import type { Bus, BusMessage, BusReceiver, BusSubscription, Destination } from "./bus.ts";
@@ -85,10 +86,19 @@ class RouterMessage implements BusMessage {
   payloadEnd = 0;
   noResponders = false;
   publisher: Connection | null = null;
+  entry: SubjectEntry | null = null;
   readonly #router: Router;
 
   constructor(router: Router) {
     this.#router = router;
+  }
+
+  get note(): unknown {
+    return this.entry?.note;
+  }
+
+  set note(note: unknown) {
+    if (this.entry !== null) this.entry.note = note;
   }
 
   replyDestination(): Destination | undefined {
@@ -184,6 +194,7 @@ export class Router implements Bus {
       entry.publishable = subject.length > 0 && !subject.startsWith(".") && !subject.endsWith(".") &&
         !subject.includes("..");
       entry.wildcard = /(^|\.)[*>](\.|$)/.test(subject);
+      entry.reserved = isReserved(subject);
     }
     entry.plain = NO_SUBSCRIPTIONS;
     entry.heads = NO_HEADS;
@@ -193,7 +204,10 @@ export class Router implements Bus {
     this.resolutions++;
     const result = this.sublist.match(entry.subject);
     const plain = reachable(result.plain, entry.subject);
-    if (plain.length > 0) {
+    if (plain.length === 1 && plain[0]!.connection === null) {
+      // Thousands of subjects may lead to this one receiver and nowhere else: they share the list.
+      entry.plain = plain[0]!.alone;
+    } else if (plain.length > 0) {
       entry.plain = plain;
       entry.heads = plain.map((subscription) => frameHead(entry, subscription));
     }
@@ -218,19 +232,19 @@ export class Router implements Bus {
       if (subscription.closed) continue;
       const connection = subscription.connection;
       if (connection === null) {
-        this.#hand(subscription, publisher, parser);
+        this.#hand(subscription, publisher, parser, entry);
         if (!subscription.passive) reached++;
       } else if (connection !== publisher || publisher.echo) {
         if (connection.deliver(subscription, heads[i]!, parser)) reached++;
       }
     }
     const groups = entry.groups;
-    for (let i = 0; i < groups.length; i++) if (this.#publishToGroup(groups[i]!, publisher, parser)) reached++;
+    for (let i = 0; i < groups.length; i++) if (this.#publishToGroup(groups[i]!, publisher, parser, entry)) reached++;
     return reached;
   }
 
   /** One uniformly random member, then the next ones in ring order until one can take it (nats-server.md 5). */
-  #publishToGroup(group: QueueGroup, publisher: Connection, parser: NatsParser): boolean {
+  #publishToGroup(group: QueueGroup, publisher: Connection, parser: NatsParser, entry: SubjectEntry): boolean {
     const members = group.members;
     const count = members.length;
     let index = count === 1 ? 0 : (Math.random() * count) | 0;
@@ -239,7 +253,7 @@ export class Router implements Bus {
       if (!subscription.closed) {
         const connection = subscription.connection;
         if (connection === null) {
-          this.#hand(subscription, publisher, parser);
+          this.#hand(subscription, publisher, parser, entry);
           return true;
         }
         if (
@@ -253,7 +267,7 @@ export class Router implements Bus {
     return false;
   }
 
-  #hand(subscription: Subscription, publisher: Connection, parser: NatsParser): void {
+  #hand(subscription: Subscription, publisher: Connection, parser: NatsParser, entry: SubjectEntry): void {
     subscription.delivered++;
     const message = this.#message;
     message.buffer = parser.buffer;
@@ -264,6 +278,7 @@ export class Router implements Bus {
     message.payloadStart = parser.headerSize > 0 ? parser.payloadStart + parser.headerSize : parser.payloadStart;
     message.payloadEnd = parser.payloadEnd;
     message.publisher = publisher;
+    message.entry = entry;
     subscription.receiver!.receive(message);
   }
 
@@ -430,6 +445,7 @@ export class Router implements Bus {
         message.payloadStart = replyLength;
         message.payloadEnd = bytes.length;
         message.publisher = null;
+        message.entry = resolved;
         subscription.delivered++;
         subscription.receiver.receive(message);
       }

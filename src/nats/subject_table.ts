@@ -31,23 +31,29 @@ export const NO_SUBSCRIPTIONS: readonly Subscription[] = [];
 export const NO_HEADS: readonly Uint8Array[] = [];
 export const NO_GROUPS: readonly QueueGroup[] = [];
 
+/** In this order in memory: who publishes on thousands of subjects in turn pays for each line of the cache that is touched. */
 export class SubjectEntry implements Destination {
   readonly hash: number;
-  readonly bytes: Uint8Array;
-  readonly subject: string;
   next: SubjectEntry | null;
-  /** Equals the router's generation while the fields below are true. */
+  readonly bytes: Uint8Array;
+  used = true;
+  /** Equals the router's generation while what follows is true. */
   generation = -1;
   plain: readonly Subscription[] = NO_SUBSCRIPTIONS;
-  heads: readonly Uint8Array[] = NO_HEADS;
   groups: readonly QueueGroup[] = NO_GROUPS;
+  /** What an internal receiver noted with this subject (see `BusMessage.note`). */
+  note: unknown = undefined;
+  /** Of names that servers keep to themselves: a client may not publish on it. */
+  reserved = false;
+  /** Of `plain`. Those of internal receivers are never looked at. */
+  heads: readonly Uint8Array[] = NO_HEADS;
   /** No empty token: something may match it. */
   publishable = true;
   /** Has a token that is a wildcard character, which pedantic publishers are told about. */
   wildcard = false;
-  used = true;
-  pins = 0;
   dropped = false;
+  pins = 0;
+  readonly subject: string;
 
   constructor(hash: number, bytes: Uint8Array, next: SubjectEntry | null, subject = byteString(bytes)) {
     this.hash = hash;

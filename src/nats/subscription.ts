@@ -26,6 +26,7 @@ export class Subscription {
   passive = false;
   /** Set on removal: a copy under way in the same batch must not be delivered (trap 50). */
   closed = false;
+  #alone: readonly Subscription[] | undefined;
 
   constructor(
     connection: Connection | null,
@@ -41,6 +42,11 @@ export class Subscription {
     this.queue = queue;
     this.sid = sid;
     this.sidText = sidText;
+  }
+
+  /** A list of this one. */
+  get alone(): readonly Subscription[] {
+    return this.#alone ??= [this];
   }
 
   /**

@@ -9,6 +9,7 @@ import type { Clock, Scheduler, TimerHandle } from "../runtime/types.ts";
 import { type RecoveredState, type ServerRecord, type Store, StoreError } from "../store/types.ts";
 import type { AdminOutcome, AdminRequest } from "../streaming/admin.ts";
 import type { BrowseRequest, BrowseResult } from "../streaming/browse.ts";
+import type { Channel } from "../streaming/channel.ts";
 import type { StreamingCore } from "../streaming/core.ts";
 import type { TurnGroup } from "../streaming/context.ts";
 import type { SendList } from "../streaming/send_list.ts";
@@ -54,7 +55,15 @@ class PublishReceiver implements BusReceiver {
     traffic.publishes++;
     traffic.requestBytes += message.payloadEnd - message.payloadStart;
     this.#driver.begin();
-    this.#core.publish(message.buffer, message.payloadStart, message.payloadEnd, message.replyDestination());
+    const hint = message.note as Channel | undefined;
+    const channel = this.#core.publish(
+      message.buffer,
+      message.payloadStart,
+      message.payloadEnd,
+      message.replyDestination(),
+      hint,
+    );
+    if (channel !== undefined && channel !== hint) message.note = channel;
   }
 }
 
@@ -309,7 +318,8 @@ export class Driver {
   /** True when the answers of the group leave with this turn. */
   #flush(group: TurnGroup, begunMs: number, publishCount: number): boolean {
     let waits: Promise<void>[] | undefined;
-    for (let i = 0; i < group.channels.length; i++) {
+    const channelCount = this.#store.isInstant === true ? 0 : group.channels.length;
+    for (let i = 0; i < channelCount; i++) {
       const { store } = group.channels[i]!;
       const messages = store.messages.flush();
       if (messages !== undefined) (waits ??= []).push(messages);

@@ -127,6 +127,8 @@ export interface SubscriptionStore {
 export interface ChannelStore {
   /** Byte string. */
   readonly name: string;
+  /** The same as bytes, where the store has them: one copy serves all. Not to be changed. */
+  readonly nameBytes?: Uint8Array;
   readonly messages: MessageStore;
   readonly subscriptions: SubscriptionStore;
 }
@@ -189,6 +191,8 @@ export interface Store {
   /** `MEMORY`, `FILE`, `SQL`: what the log and the monitor show. */
   readonly name: string;
   readonly channelCount: number;
+  /** Nothing ever has to be flushed, so nobody need ask. */
+  readonly isInstant?: boolean;
   /** Nothing: there was no state. Rejects with {@link StoreError}: there was state that cannot be read. */
   recover(): Promise<RecoveredState | undefined>;
   init(record: ServerRecord): void;

@@ -228,7 +228,7 @@ export class Administration {
     const pending = kept?.pending.sorted() ?? [];
     const put = () => this.#putDurable(channel, found, kept);
     if (kept !== undefined) kept.closed = true;
-    if (found instanceof QueueGroup) channel.groups.delete(found.name);
+    if (found instanceof QueueGroup) channel.removeGroup(found);
     else channel.durables.delete(durableKey(found.record.clientId, found.record.durableName));
     this.#context.touch(channel);
     const facts: Record<string, number | string> = {
@@ -251,7 +251,7 @@ export class Administration {
     if (channel.deleted || kept === undefined) return false;
     if (found instanceof QueueGroup) {
       if (channel.groups.has(found.name)) return false;
-      channel.groups.set(found.name, found);
+      channel.addGroup(found);
     } else {
       const key = durableKey(found.record.clientId, found.record.durableName);
       if (channel.durables.has(key)) return false;

@@ -23,31 +23,34 @@ export class OwnedTimer<Owner> extends TimerNode {
 }
 
 export class Channel {
-  readonly name: string;
+  // What a publish touches stands together: with thousands of channels each line of the cache counts.
   readonly nameBytes: Uint8Array;
-  readonly store: ChannelStore;
   readonly messages: MessageStore;
-  readonly limits: ChannelLimits;
-  /** Online plain subscriptions and durables, in the order they are served. */
-  readonly subscriptions: StanSubscription[] = [];
-  readonly byAckInbox = new Map<string, StanSubscription>();
-  /** Durables that are no group members, online or offline. */
-  readonly durables = new Map<string, StanSubscription>();
-  readonly groups = new Map<string, QueueGroup>();
-  /** Highest sequence that is as safe as the options promise. What is behind it is not delivered yet. */
-  visibleLast: number;
+  deleted = false;
   /** Stamp of the last message of this run: stamps never decrease (10.8). */
   stampHigh = 0;
   stampLow = 0;
-  /** Serial of the turn group that has this channel in its list. */
-  touchedBy = 0;
   /** Serial of the turn group in which a message was stored. */
   storedBy = 0;
+  /** Serial of the turn group that has this channel in its list. */
+  touchedBy = 0;
   /** Monotonic milliseconds of the last stored message of this run: a clock that is set must not delete a channel (22.4). */
   lastActivityMs = -Infinity;
-  readonly inactivityTimer: OwnedTimer<Channel> | undefined;
   readonly ageTimer: OwnedTimer<Channel> | undefined;
-  deleted = false;
+  /** Highest sequence that is as safe as the options promise. What is behind it is not delivered yet. */
+  visibleLast: number;
+  /** How many entries `subscriptions` and `groups` have: neither is touched while it is 0. */
+  #audience = 0;
+
+  readonly name: string;
+  readonly store: ChannelStore;
+  readonly limits: ChannelLimits;
+  readonly #subscriptions: StanSubscription[] = [];
+  readonly byAckInbox = new Map<string, StanSubscription>();
+  /** Durables that are no group members, online or offline. */
+  readonly durables = new Map<string, StanSubscription>();
+  readonly #groups = new Map<string, QueueGroup>();
+  readonly inactivityTimer: OwnedTimer<Channel> | undefined;
   /** Called once each when messages that were asked for may have been read, or the channel is deleted. */
   readers: (() => void)[] = [];
 
@@ -57,13 +60,50 @@ export class Channel {
     due: { inactive: (channel: Channel) => void; aged: (channel: Channel) => void },
   ) {
     this.name = store.name;
-    this.nameBytes = bytesOf(store.name);
+    this.nameBytes = store.nameBytes ?? bytesOf(store.name);
     this.store = store;
     this.messages = store.messages;
     this.limits = limits;
     this.visibleLast = store.messages.lastSequence;
     this.inactivityTimer = limits.maxInactivityMs > 0 ? new OwnedTimer<Channel>(this, due.inactive) : undefined;
     this.ageTimer = limits.maxAgeMs > 0 ? new OwnedTimer<Channel>(this, due.aged) : undefined;
+  }
+
+  /** Online plain subscriptions and durables, in the order they are served. */
+  get subscriptions(): readonly StanSubscription[] {
+    return this.#subscriptions;
+  }
+
+  get groups(): ReadonlyMap<string, QueueGroup> {
+    return this.#groups;
+  }
+
+  /** Somebody may wait for what becomes visible. */
+  get hasAudience(): boolean {
+    return this.#audience > 0;
+  }
+
+  addSubscription(subscription: StanSubscription): void {
+    this.#subscriptions.push(subscription);
+    this.#audience++;
+  }
+
+  /** Does nothing when it is not there. */
+  removeSubscription(subscription: StanSubscription): void {
+    const at = this.#subscriptions.indexOf(subscription);
+    if (at < 0) return;
+    this.#subscriptions.splice(at, 1);
+    this.#audience--;
+  }
+
+  /** There must be none of that name. */
+  addGroup(group: QueueGroup): void {
+    this.#groups.set(group.name, group);
+    this.#audience++;
+  }
+
+  removeGroup(group: QueueGroup): void {
+    if (this.#groups.delete(group.name)) this.#audience--;
   }
 
   /** An online plain or durable subscription, or a group with a member (22.2). */

@@ -9,7 +9,7 @@
  *
  * Ten slow publishers cost one sync, not ten; a lone publish waits for nobody.
  */
-import { bytesOf, byteString, displayText } from "../base/bytes.ts";
+import { bytesOf, byteString, displayText, equalsRange } from "../base/bytes.ts";
 import { varintEnd } from "../base/varint.ts";
 import {
   type ChannelStore,
@@ -268,12 +268,21 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
 
   // Events -------------------------------------------------------------------------------------------------------------
 
-  /** A message on the publish subject (11). The ranges are copied before the call returns. */
-  publish(buffer: Uint8Array, start: number, end: number, reply: Address | undefined): void {
+  /**
+   * A message on the publish subject (11). The ranges are copied before the call returns. `hint` may be the channel of that
+   * name, to save the search; returns the channel that took the message.
+   */
+  publish(
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    reply: Address | undefined,
+    hint?: Channel,
+  ): Channel | undefined {
     const context = this.#context;
     const message = this.#publish;
     if (!decodePubMsg(buffer, start, end, message)) {
-      if (decodesAsCtrlMsg(buffer, start, end)) return;
+      if (decodesAsCtrlMsg(buffer, start, end)) return undefined;
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
     context.counters.received++;
@@ -281,7 +290,9 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     if (message.guidEnd === message.guidStart) {
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
-    let channel = context.channels.get(buffer, message.subjectStart, message.subjectEnd);
+    const isHintRight = hint !== undefined && !hint.deleted &&
+      equalsRange(hint.nameBytes, buffer, message.subjectStart, message.subjectEnd);
+    let channel = isHintRight ? hint : context.channels.get(buffer, message.subjectStart, message.subjectEnd);
     if (channel === undefined && !isChannelNameValid(buffer, message.subjectStart, message.subjectEnd)) {
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
@@ -332,13 +343,14 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     if (channel.storedBy !== context.group.serial) this.#firstOfTurn(channel);
     context.counters.published++;
     if (context.journal.traceEnabled) this.#tracePublish(buffer, channel, client.id);
-    if (reply === undefined) return;
+    if (reply === undefined) return channel;
     const held = context.group.held;
     const guidLength = message.guidEnd - message.guidStart;
     held.reserve(guidLength + 12);
     const at = held.arenaLength;
     held.arenaLength = encodePubAck(held.arena, at, buffer, message.guidStart, message.guidEnd);
     held.add(reply, held.arena, at, held.arenaLength, 0);
+    return channel;
   }
 
   /** Once per channel and turn, whatever else touched the channel before. */
@@ -369,15 +381,16 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     return `stan: message too large to be delivered: with its envelope it exceeds ${this.#context.options.maxPayload} bytes`;
   }
 
-  #refusePublish(buffer: Uint8Array, message: PubMsgView, reply: Address | undefined, error: Uint8Array): void {
+  #refusePublish(buffer: Uint8Array, message: PubMsgView, reply: Address | undefined, error: Uint8Array): undefined {
     const context = this.#context;
     context.counters.refused++;
-    if (reply === undefined) return;
+    if (reply === undefined) return undefined;
     const list = context.now;
     list.reserve(pubAckSize(message.guidEnd - message.guidStart, error.length));
     const at = list.arenaLength;
     list.arenaLength = encodePubAckError(list.arena, at, buffer, message.guidStart, message.guidEnd, error);
     list.add(reply, list.arena, at, list.arenaLength, 0);
+    return undefined;
   }
 
   /** A message on the ack inbox of `subscription` in its `incarnation` (16). */

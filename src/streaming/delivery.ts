@@ -64,6 +64,7 @@ export class Delivery {
 
   /** New messages of the channel became visible. */
   markChannelReady(channel: Channel): void {
+    if (!channel.hasAudience) return;
     const subscriptions = channel.subscriptions;
     for (let i = 0; i < subscriptions.length; i++) this.markReady(subscriptions[i]!);
     if (channel.groups.size > 0) { for (const group of channel.groups.values()) this.markGroupReady(group); }

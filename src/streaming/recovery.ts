@@ -96,7 +96,7 @@ export class Recovery {
     let group = channel.groups.get(name);
     if (group === undefined) {
       group = new QueueGroup(channel, name, isDurable);
-      channel.groups.set(name, group);
+      channel.addGroup(group);
     }
     group.isDurable ||= isDurable;
     return group;

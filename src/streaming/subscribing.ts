@@ -141,7 +141,7 @@ export class Subscribing {
     member.group = group;
     if (existing === undefined) {
       group.lastSent = position;
-      channel.groups.set(name, group);
+      channel.addGroup(group);
     }
     group.isDurable ||= isDurable;
     group.members.push(member);
@@ -258,7 +258,7 @@ export class Subscribing {
     subscription.address = this.#context.world.address(record.inbox);
     client.subscriptions.add(subscription);
     channel.byAckInbox.set(record.ackInbox, subscription);
-    if (subscription.group === undefined) channel.subscriptions.push(subscription);
+    if (subscription.group === undefined) channel.addSubscription(subscription);
   }
 
   /** The response is out: redeliver what a resumed durable has pending, then let new messages flow (12.6, 19.4). */
@@ -347,8 +347,7 @@ export class Subscribing {
     if (group !== undefined) {
       this.#leaveGroup(subscription, group, kind);
     } else {
-      const at = channel.subscriptions.indexOf(subscription);
-      if (at >= 0) channel.subscriptions.splice(at, 1);
+      channel.removeSubscription(subscription);
       if (record.isDurable && kind !== "unsubscribe") {
         record.isClosed = true;
         record.lastSent = subscription.lastSent;
@@ -385,7 +384,7 @@ export class Subscribing {
     // D15, mended: a member that joined by the literal name does not take the durable group with it.
     const keep = group.isDurable && (kind !== "unsubscribe" || !member.asksDurable);
     if (!keep) {
-      channel.groups.delete(group.name);
+      channel.removeGroup(group);
       this.#forget(member);
       return;
     }

@@ -126,10 +126,17 @@ export class NatsParser {
   tailStart = 0;
   /** True when this control line equals the previous one, so that what was derived from it still holds. */
   sameLine = false;
+  /** True when what follows the subject in this control line equals that of the previous one. */
+  sameTail = false;
 
-  // The previous canonical control line, from `P` to LF.
+  // A canonical control line, from `P` to LF: the previous one, or one a little before it.
   #line: Uint8Array = new Uint8Array(128);
+  /** Of the whole; 0 = there is none. */
+  #rememberedLength = 0;
+  /** The same if it is the previous one, else 0. */
   #lineLength = 0;
+  /** What follows the subject in it equals that of the previous line. */
+  #tailIsLast = false;
   #lineSize = 0;
   #lineSubjectEnd = 0;
   #lineReplyEnd = 0;
@@ -162,7 +169,7 @@ export class NatsParser {
     this.#pending = EMPTY;
     this.#pendingLength = 0;
     this.#line = EMPTY;
-    this.#lineLength = 0;
+    this.#forgetLine();
   }
 
   /**
@@ -177,6 +184,11 @@ export class NatsParser {
     this.#nextLimits = null;
     this.limits = limits;
     // The remembered line was accepted under the old limits.
+    this.#forgetLine();
+  }
+
+  #forgetLine(): void {
+    this.#rememberedLength = 0;
     this.#lineLength = 0;
   }
 
@@ -318,6 +330,7 @@ export class NatsParser {
             this.canonical = true;
             this.tailStart = tailStart;
             this.sameLine = true;
+            this.sameTail = true;
             this.#changes = 0;
             operations.publish(this);
             if (this.#closed) return end;
@@ -352,25 +365,44 @@ export class NatsParser {
     const subjectEnd = p;
     if (subjectEnd === subjectStart || buffer[p] !== SPACE) return 0;
     const tailStart = ++p;
-    while (p < end && buffer[p]! > SPACE) p++;
-    if (p >= end) return -1;
+    // Reply and size are those of the line before when one client publishes to one subject after the other.
+    const line = this.#line;
+    const lineTail = this.#lineSubjectEnd + 1;
+    const tailLength = this.#rememberedLength - lineTail;
+    const compared = tailStart + tailLength <= end ? tailLength : 0;
+    let i = 0;
+    while (i < compared && line[lineTail + i] === buffer[tailStart + i]) i++;
+    const isKnownTail = i === tailLength;
     let replyEnd = tailStart;
     let sizeStart = tailStart;
-    if (buffer[p] === SPACE) {
-      if (p === tailStart) return 0;
-      replyEnd = p;
-      sizeStart = ++p;
+    let sizeEnd: number;
+    let size: number;
+    if (isKnownTail) {
+      const shift = tailStart - lineTail;
+      replyEnd = this.#lineReplyEnd + shift;
+      sizeStart = this.#lineSizeStart + shift;
+      sizeEnd = tailStart + tailLength - 2;
+      size = this.#lineSize;
+      if (sizeEnd - subjectStart > this.limits.maxControlLine) return 0;
+    } else {
       while (p < end && buffer[p]! > SPACE) p++;
       if (p >= end) return -1;
+      if (buffer[p] === SPACE) {
+        if (p === tailStart) return 0;
+        replyEnd = p;
+        sizeStart = ++p;
+        while (p < end && buffer[p]! > SPACE) p++;
+        if (p >= end) return -1;
+      }
+      sizeEnd = p;
+      if (buffer[p] !== CR) return 0;
+      if (p + 1 >= end) return -1;
+      if (buffer[p + 1] !== LF) return 0;
+      if (sizeEnd - subjectStart > this.limits.maxControlLine) return 0;
+      size = parseSize(buffer, sizeStart, sizeEnd);
+      if (size < 0 || size > this.limits.maxPayload) return 0;
     }
-    const sizeEnd = p;
-    if (buffer[p] !== CR) return 0;
-    if (p + 1 >= end) return -1;
-    if (buffer[p + 1] !== LF) return 0;
-    if (sizeEnd - subjectStart > this.limits.maxControlLine) return 0;
-    const size = parseSize(buffer, sizeStart, sizeEnd);
-    if (size < 0 || size > this.limits.maxPayload) return 0;
-    const payloadStart = p + 2;
+    const payloadStart = sizeEnd + 2;
     const payloadEnd = payloadStart + size;
     if (payloadEnd + 2 > end) {
       this.#await(buffer, at, payloadEnd, end);
@@ -380,13 +412,15 @@ export class NatsParser {
       this.#fail(PARSE_UNKNOWN_OPERATION);
       return end;
     }
+    this.sameTail = isKnownTail && this.#tailIsLast;
     // Remember the line for path 1; of a publisher whose lines differ only one in a few.
     this.#changes = (this.#changes + 1) | 0;
     if (this.#changes <= CHANGES_REMEMBERED || (this.#changes & CHANGES_SKIPPED) === 0) {
       const lineLength = payloadStart - at;
       if (lineLength > this.#line.length) this.#line = new Uint8Array(lineLength * 2);
       copyRange(this.#line, 0, buffer, at, payloadStart);
-      this.#lineLength = lineLength;
+      this.#rememberedLength = this.#lineLength = lineLength;
+      this.#tailIsLast = true;
       this.#lineSize = size;
       this.#lineSubjectEnd = subjectEnd - at;
       this.#lineReplyEnd = replyEnd - at;
@@ -394,6 +428,7 @@ export class NatsParser {
     } else {
       // What the receiver derived from the line before is about to be replaced.
       this.#lineLength = 0;
+      this.#tailIsLast = isKnownTail;
     }
 
     this.buffer = buffer;
@@ -516,8 +551,10 @@ export class NatsParser {
     this.payloadEnd = payloadEnd;
     this.canonical = false;
     this.sameLine = false;
+    this.sameTail = false;
     // What the receiver derived from the remembered line is about to be replaced.
     this.#lineLength = 0;
+    this.#tailIsLast = false;
     this.#operations.publish(this);
     return payloadEnd + 2;
   }

@@ -4,6 +4,7 @@
  * both exercise the order in which a real driver carries out effects.
  */
 import type { Store } from "../../src/store/types.ts";
+import type { Channel } from "../../src/streaming/channel.ts";
 import type { StreamingCore } from "../../src/streaming/core.ts";
 import type { TurnGroup } from "../../src/streaming/context.ts";
 import type { StanSubscription } from "../../src/streaming/subscription.ts";
@@ -59,6 +60,7 @@ export class CoreDriver {
   readonly #outlet: Outlet;
   readonly #listeners = new Map<string, Listener>();
   readonly #inFlight: GroupInFlight[] = [];
+  #hint: Channel | undefined;
   /** Called when the core wants another turn. */
   onTurnWanted: () => void = () => {};
   /** Moved by the test. */
@@ -120,7 +122,8 @@ export class CoreDriver {
       case "ping":
         return core.ping(buffer, 3, end, address);
       case "publish":
-        core.publish(buffer, 3, end, address);
+        // The hint is that of the publish before, whatever its channel was: a wrong one must not matter.
+        this.#hint = core.publish(buffer, 3, end, address, this.#hint) ?? this.#hint;
         // Ranges must be copied before the call returns.
         buffer.fill(0xdd);
         return;

@@ -25,6 +25,7 @@ class Message implements BusMessage {
   readonly payloadStart: number;
   readonly payloadEnd: number;
   readonly noResponders = false;
+  note: unknown = undefined;
   readonly #reply: string;
 
   constructor(subject: string, reply: string, payload: Uint8Array) {

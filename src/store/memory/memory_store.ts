@@ -20,13 +20,15 @@ import { MemorySubscriptionStore } from "./subscription_store.ts";
 /** One channel in memory. */
 class MemoryChannel implements ChannelStore {
   readonly name: string;
+  readonly nameBytes: Uint8Array;
   readonly messages: MemoryMessageStore;
   readonly subscriptions: MemorySubscriptionStore;
 
   constructor(name: string, limits: StoreLimits, pool: SlabPool) {
     const channelLimits = limits.forChannel(name);
     this.name = name;
-    this.messages = new MemoryMessageStore(bytesOf(name), channelLimits, pool);
+    this.nameBytes = bytesOf(name);
+    this.messages = new MemoryMessageStore(this.nameBytes, channelLimits, pool);
     this.subscriptions = new MemorySubscriptionStore(channelLimits.maxSubscriptions);
   }
 
@@ -39,6 +41,7 @@ class MemoryChannel implements ChannelStore {
 /** The MEMORY implementation of {@link Store}. */
 export class MemoryStore implements Store {
   readonly name = "MEMORY";
+  readonly isInstant = true;
   readonly #limits: StoreLimits;
   readonly #pool: SlabPool;
   readonly #channels = new Map<string, MemoryChannel>();

@@ -27,24 +27,24 @@ const OVERHEAD_MAX = 5 + 3 * 5 + 2 * 10;
 
 /** The MEMORY implementation of {@link MessageStore}. */
 export class MemoryMessageStore implements MessageStore {
+  // What a publish touches stands together: with thousands of channels each line of the cache counts.
   readonly #channel: Uint8Array;
-  readonly #pool: SlabPool;
-  readonly #maxMessages: number;
-  readonly #maxBytes: number;
-  readonly #maxAgeHigh: number;
-  readonly #maxAgeLow: number;
-
-  /** Slabs in order of sequence, from `#head` on; the last one takes the next message. */
-  #slabs: Slab[] = [];
-  #head = 0;
   #tail: Slab | undefined = undefined;
-  /** Where the last lookup was: deliveries go through a slab message by message. */
-  #found: Slab | undefined = undefined;
-
   #first = 0;
   #last = 0;
   #count = 0;
   #bytes = 0;
+  readonly #maxMessages: number;
+  readonly #maxBytes: number;
+  /** Where the last lookup was: deliveries go through a slab message by message. */
+  #found: Slab | undefined = undefined;
+
+  readonly #maxAgeHigh: number;
+  readonly #maxAgeLow: number;
+  readonly #pool: SlabPool;
+  /** Slabs in order of sequence, from `#head` on; the last one takes the next message. */
+  #slabs: Slab[] = [];
+  #head = 0;
   #limitReached = false;
   /** Why nothing can be stored any more; empty while it can. */
   #retired = "";

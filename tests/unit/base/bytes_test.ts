@@ -56,4 +56,14 @@ test("ranges are equal by length and content, and hash alike when they are", () 
   assert.ok(!equalsRange(a, b, 1, 7));
   assert.equal(hashRange(a, 0, 6, 99), hashRange(b, 2, 8, 99));
   assert.notEqual(hashRange(a, 0, 6, 99), hashRange(a, 0, 6, 100));
+  // Whatever is left behind the steps of four: every byte counts.
+  for (let length = 1; length <= 13; length++) {
+    const bytes = new Uint8Array(length).fill(7);
+    const before = hashRange(bytes, 0, length, 99);
+    for (let i = 0; i < length; i++) {
+      bytes[i] = 8;
+      assert.notEqual(hashRange(bytes, 0, length, 99), before, `byte ${i} of ${length}`);
+      bytes[i] = 7;
+    }
+  }
 });

@@ -1,7 +1,8 @@
 /** What of the router the suites over connections cannot see: entries, generations, and receivers beside clients. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytesOf } from "../../../src/base/bytes.ts";
+import { bytesOf, byteString } from "../../../src/base/bytes.ts";
+import type { BusMessage } from "../../../src/nats/bus.ts";
 import type { NatsServer } from "../../../src/nats/nats_server.ts";
 import { SUBJECT_COUNT_MAX, type SubjectEntry } from "../../../src/nats/subject_table.ts";
 import { FakeRuntime, type FakeSocket } from "../../helpers/fake_runtime.ts";
@@ -38,6 +39,49 @@ test("nats 4.3: a literal subscription resolves one subject anew, a wildcard one
   wild.unsubscribe();
   literal.unsubscribe();
   assert.equal(router.send(first, EMPTY, 0, 0, EMPTY, 0), 0);
+});
+
+test("nats 14: a note comes back with the same subject, and with no other", async () => {
+  const { runtime, nats, client } = await makeWorld();
+  const found: string[] = [];
+  nats.router.subscribe("noted.*", {
+    receive(message) {
+      const subject = byteString(message.buffer, message.subjectStart, message.subjectEnd);
+      found.push(`${subject}: ${String(message.note)}`);
+      message.note = `${subject}!`;
+    },
+  });
+  const socket = client();
+  for (const subject of ["noted.a", "noted.b", "noted.a", "noted.a", "noted.b", "noted.c"]) {
+    socket.send(pub(subject, "x"));
+  }
+  runtime.turn();
+  assert.deepEqual(found, [
+    ...["noted.a: undefined", "noted.b: undefined", "noted.a: noted.a!"],
+    ...["noted.a: noted.a!", "noted.b: noted.b!", "noted.c: undefined"],
+  ]);
+});
+
+test("nats 4.3: subjects that lead to one receiver of the program share its list", async () => {
+  const { runtime, nats, client } = await makeWorld();
+  const heard: string[] = [];
+  const receive = (message: BusMessage) =>
+    void heard.push(byteString(message.buffer, message.payloadStart, message.payloadEnd));
+  const wide = nats.router.subscribe("many.*", { receive });
+  const socket = client();
+  for (let i = 0; i < 3; i++) socket.send(pub(`many.${i}`, String(i)));
+  runtime.turn();
+  const lists = [0, 1, 2].map((i) => (nats.router.destination(`many.${i}`) as SubjectEntry).plain);
+  assert.ok(lists[0]!.length === 1 && lists[1] === lists[0] && lists[2] === lists[0]);
+  // Another interest in one of them is no interest in the others.
+  const narrow = nats.router.subscribe("many.1", { receive });
+  for (let i = 0; i < 3; i++) socket.send(pub(`many.${i}`, String(i)));
+  runtime.turn();
+  narrow.unsubscribe();
+  wide.unsubscribe();
+  socket.send(pub("many.1", "late"));
+  runtime.turn();
+  assert.equal(heard.join(""), "0120112");
 });
 
 test("nats 4.3: a destination that the table dropped still reaches those who listen", async () => {

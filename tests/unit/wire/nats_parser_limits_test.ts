@@ -25,6 +25,15 @@ test("nats 16: 64. a remembered line is forgotten, so that the new limit is aske
   assert.deepEqual(recorder.calls, [CALL, CALL, TOO_LARGE]);
 });
 
+test("nats 3.13: a tail that was accepted under the old limit is read anew", () => {
+  const { parser, recorder, feed } = makeParser();
+  feed(FRAME + FRAME.replace("foo", "bar"));
+  assert.equal(recorder.sameTailCount, 1);
+  parser.adoptLimits(SMALL);
+  feed(FRAME.replace("foo", "baz"));
+  assert.deepEqual(recorder.calls, [CALL, CALL.replace("foo", "bar"), TOO_LARGE]);
+});
+
 test("nats 3.13: the same line under new limits that allow it is a new line, then the same again", () => {
   const { parser, recorder, feed } = makeParser();
   feed(FRAME);

@@ -130,12 +130,16 @@ test("nats 3.5: a repeated control line takes the fast path with the same result
 });
 
 test("nats 3.5: a line is the same only as the one before it, however the lines change", () => {
-  const lines = ["PUB a.b r.1 2\r\n", "PUB a.c r.1 2\r\n", "PUB a.bc r.1 2\r\n", "PUB  a.b r.1 2\r\n", "PING\r\n"];
+  const lines = [
+    ...["PUB a.b r.1 2\r\n", "PUB a.c r.1 2\r\n", "PUB a.bc r.1 2\r\n", "PUB  a.b r.1 2\r\n", "PING\r\n"],
+    ...["PUB a.c r.2 2\r\n", "PUB a.b 2\r\n", "PUB a.b r.1 02\r\n", "PUB a r.11 2\r\n"],
+  ];
   let state = 1;
   const pick = (
     below: number,
   ) => (state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff, (state >>> 12) % below);
   let sameLineCount = 0;
+  let sameTailCount = 0;
   for (let round = 0; round < 200; round++) {
     // Streaks of one line, and streaks of changing ones that are longer than what is remembered.
     const chosen: string[] = [];
@@ -147,10 +151,21 @@ test("nats 3.5: a line is the same only as the one before it, however the lines 
     const input = chosen.map((line) => line.startsWith("PUB") ? `${line}xy\r\n` : line).join("");
     const { recorder } = parsePieces([bytesOf(input)]);
     assert.deepEqual(recorder.calls, parsePlainly(input));
-    // The recorder refuses a "same line" that is another one.
+    // The recorder refuses a "same line" that is another one, and a "same tail" as well.
     sameLineCount += recorder.sameLineCount;
+    sameTailCount += recorder.sameTailCount;
   }
   assert.ok(sameLineCount > 2000, String(sameLineCount));
+  assert.ok(sameTailCount > sameLineCount + 200, String(sameTailCount));
+});
+
+test("nats 3.5: what follows the subject is compared, not read, while a publisher goes round its subjects", () => {
+  const subjects = Array.from({ length: 30 }, (_, i) => `some.subject.${i % 9}`);
+  const input = subjects.map((subject) => `PUB ${subject} _INBOX.reply 12\r\nhello\r\nhello\r\n`).join("");
+  const { recorder } = parsePieces([bytesOf(input)]);
+  assert.equal(recorder.sameTailCount, 29);
+  assert.deepEqual(recorder.calls, parsePlainly(input));
+  everySplit(input.slice(0, 200));
 });
 
 test("nats 3.5: lines that share a beginning are told apart", () => {

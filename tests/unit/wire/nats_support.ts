@@ -23,8 +23,10 @@ export class OperationRecorder implements NatsOperations {
   readonly calls: string[] = [];
   /** Messages by the paths they took. */
   sameLineCount = 0;
+  sameTailCount = 0;
   canonicalCount = 0;
   #lastLine = "";
+  #lastTail = "";
   #failed = false;
 
   #add(call: string): void {
@@ -54,7 +56,13 @@ export class OperationRecorder implements NatsOperations {
       if (!parser.canonical) throw new Error("same line, but not canonical");
       if (line !== this.#lastLine) throw new Error(`not the same line: ${line}, but ${this.#lastLine}`);
     }
+    const tail = `${reply} ${headerSize} ${size}`;
+    if (parser.sameTail) {
+      this.sameTailCount++;
+      if (tail !== this.#lastTail) throw new Error(`not the same tail: ${tail}, but ${this.#lastTail}`);
+    } else if (parser.sameLine) throw new Error("same line, but not the same tail");
     this.#lastLine = line;
+    this.#lastTail = tail;
     this.#add(publishText(subject, reply, headerSize, size, payload));
   }
   connect(buffer: Uint8Array, start: number, end: number): void {
