@@ -386,6 +386,28 @@ test("stores 6.3: a record with a wrong checksum counts for nothing, in memory a
   }
 });
 
+test("stores 10: what a killed process left is not safe before the sync that makes it so has ended", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const channel = bench.store.createChannel("foo");
+  channel.subscriptions.create(subscription());
+  void channel.subscriptions.flush()?.catch(() => undefined);
+  bench.disk.kill();
+  const state = await bench.open();
+  const { messages, subscriptions } = state!.channels[0]!.store;
+  // The names are safe; only the content of the file is not.
+  await bench.done(messages.flush());
+  bench.disk.holdsSyncs = true;
+  const flushes = ["first", "second"].map((name) => {
+    const flush = subscriptions.flush();
+    assert.ok(flush !== undefined, `${name}: there is something to wait for`);
+    return flush;
+  });
+  bench.disk.releaseSyncs();
+  await bench.done(Promise.all(flushes));
+  assert.equal(subscriptions.flush(), undefined);
+});
+
 test("stores 4.2: a file whose first bytes cannot be written does not stay open", async () => {
   const bench = new Bench();
   await bench.open();

@@ -94,6 +94,8 @@ export class LogFile {
   #queued: SyncWait | undefined;
   /** There is something to sync even if the size says otherwise: a cut, or what a process left that was killed. */
   #cut = false;
+  /** The sync under way has to see to that. */
+  #cutUnderWay = false;
   #lostVersion = false;
 
   constructor(pool: DescriptorPool, path: string, size: number) {
@@ -123,7 +125,7 @@ export class LogFile {
   }
 
   get isSynced(): boolean {
-    return this.syncedSize === this.size && !this.#cut;
+    return this.syncedSize === this.size && !this.#cut && !this.#cutUnderWay;
   }
 
   /** The open file; opened when needed. */
@@ -206,23 +208,23 @@ export class LogFile {
   #startSync(wait: SyncWait): void {
     this.#running = wait;
     const target = this.size;
-    const cut = this.#cut;
-    this.#cut = false;
     let file: DiskFile;
     try {
       this.#putVersionBack();
       ({ file } = this);
     } catch (error) {
-      this.#cut ||= cut;
       this.#syncDone(wait, error);
       return;
     }
+    this.#cutUnderWay = this.#cut;
+    this.#cut = false;
     this.#busyCount++;
     file.sync((error) => {
       this.#busyCount--;
       this.#closeIfRetired();
       if (error === undefined) this.syncedSize = Math.max(this.syncedSize, Math.min(target, this.size));
-      else this.#cut ||= cut;
+      else this.#cut ||= this.#cutUnderWay;
+      this.#cutUnderWay = false;
       this.#syncDone(wait, error);
       this.#becameIdle();
     });
