@@ -22,6 +22,7 @@ import {
   isObjectOrNull,
   parseConnect,
 } from "./connect_options.ts";
+import { SHARE_BYTES_FIRST, type Sharer, WaitingInput } from "./fair_share.ts";
 import { rebuiltPayloadSize, rebuiltSizeMax, statusFrame, writeRebuilt } from "./frames.ts";
 import { KeepAlive, type KeepAliveHost } from "./keep_alive.ts";
 import type { NatsServer } from "./nats_server.ts";
@@ -46,7 +47,8 @@ export class Connection
     TlsEntryHost,
     KeepAliveHost,
     LaggingReceiver,
-    PausablePublisher {
+    PausablePublisher,
+    Sharer {
   readonly id: number;
   readonly output: OutputQueue;
   readonly subscriptions = new Map<string, Subscription>();
@@ -105,6 +107,8 @@ export class Connection
   #stuckSinceMs = 0;
   readonly #congestion: Congestion;
   #pauseCount = 0;
+  /** Made when its input had to wait for the first time. */
+  #waiting: WaitingInput | null = null;
 
   constructor(
     server: NatsServer,
@@ -173,18 +177,73 @@ export class Connection
   data(bytes: Uint8Array): void {
     if (this.isClosed || this.#entry?.admit(bytes) === false) return;
     const server = this.#server;
-    this.router.congested = null;
-    this.lastActivityMs = server.clockMs();
+    const nowMs = this.lastActivityMs = server.clockMs();
     const { login } = this.#access;
-    if (login === null) {
-      this.#parser.feed(bytes);
-    } else {
+    if (login !== null) {
       if (!login.admit(bytes, this.#parser.pendingBytes === 0)) return;
-      this.#parser.feed(bytes);
+      this.handleInput(bytes, 0, Infinity);
       login.parsed();
+      return;
     }
+    const isShared = server.share.arrived(this, nowMs);
+    const waiting = this.#waiting;
+    if (waiting !== null && !waiting.isEmpty) return waiting.add(bytes, 0);
+    const shareBytes = waiting === null ? SHARE_BYTES_FIRST : waiting.shareBytes;
+    // Nothing waits for the sake of a rest that is not worth a turn of its own.
+    if (!isShared || bytes.length <= shareBytes * 2) return void this.handleInput(bytes, 0, Infinity);
+    const used = this.handleInput(bytes, 0, shareBytes);
+    if (used < bytes.length && !this.isClosed) this.#wait(bytes, used);
+  }
+
+  handleInput(bytes: Uint8Array, start: number, limit: number): number {
+    this.router.congested = null;
+    const used = this.#parser.feed(bytes, start, limit);
     const congested = this.router.congested as Connection | null;
     if (congested !== null && congested !== this && !this.isClosed) congested.#congestion.pause(this);
+    return used;
+  }
+
+  /** Others send, too: what is left of `bytes` waits, and nothing more is read. */
+  #wait(bytes: Uint8Array, start: number): void {
+    const { share } = this.#server;
+    const waiting = this.#waiting ??= new WaitingInput();
+    waiting.measured(start, this.#server.clockMs() - this.lastActivityMs);
+    waiting.add(bytes, start);
+    waiting.servedIn = share.turn;
+    this.hold();
+    this.#listWaiting(waiting);
+  }
+
+  #listWaiting(waiting: WaitingInput): void {
+    if (waiting.isListed) return;
+    waiting.isListed = true;
+    this.#server.share.wait(this);
+  }
+
+  goOn(): boolean {
+    const waiting = this.#waiting!; // Who is listed has one.
+    return waiting.isListed = this.#hasMoreAfterShare(waiting);
+  }
+
+  #hasMoreAfterShare(waiting: WaitingInput): boolean {
+    if (waiting.isEmpty) return false;
+    if (waiting.servedIn === this.#server.share.turn) return true;
+    // Somebody it sends to lags: `release` comes back.
+    if (this.#pauseCount > 1) return false;
+    const before = this.#server.clockMs();
+    const handled = waiting.take(waiting.shareBytes, this);
+    if (waiting.isEmpty) {
+      this.release();
+      return false;
+    }
+    waiting.measured(handled, this.#server.clockMs() - before);
+    return true;
+  }
+
+  /** The far side has ended: what it sent before comes first. */
+  #finishInput(): void {
+    const waiting = this.#waiting;
+    while (waiting !== null && !waiting.isEmpty && !this.isClosed) waiting.take(Infinity, this);
   }
 
   drained(): void {
@@ -206,12 +265,14 @@ export class Connection
   }
 
   peerEnded(): void {
+    this.#finishInput();
     if (this.#access.login?.peerEnded() === true) return;
     // Input that came before the FIN has been handled; its answers go out first (section 2).
     this.close("Client Closed");
   }
 
   closed(error: Error | undefined): void {
+    this.#finishInput();
     this.#retire(error === undefined ? "Client Closed" : "Read Error");
   }
 
@@ -278,6 +339,8 @@ export class Connection
     this.#server.closedConnections?.add(this, reason, waitingBytes);
     this.router.departed.add(this);
     this.#parser.close();
+    this.#waiting?.clear();
+    this.#server.share.left(this);
     this.#access.login?.close();
     this.#entry?.close();
     this.#keepAlive.stop();
@@ -559,7 +622,10 @@ export class Connection
   }
 
   release(): void {
-    if (--this.#pauseCount === 0 && !this.isClosed) this.#socket.resume();
+    this.#pauseCount--;
+    if (this.isClosed) return;
+    if (this.#pauseCount === 0) this.#socket.resume();
+    else if (this.#pauseCount === 1 && this.#waiting?.isEmpty === false) this.#listWaiting(this.#waiting);
   }
 
   forgetLine(): void {

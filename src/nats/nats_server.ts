@@ -14,6 +14,7 @@ import type { AuthOptions } from "./auth/types.ts";
 import type { ClosedConnections } from "./closed_connections.ts";
 import type { CloseReason } from "./close_reason.ts";
 import { Connection } from "./connection.ts";
+import { FairShare } from "./fair_share.ts";
 import { LameDuck, shuffled } from "./lame_duck.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { Router } from "./router.ts";
@@ -92,6 +93,7 @@ export class NatsServer {
   closedConnections: ClosedConnections | undefined = undefined;
   /** Work of the streaming layer, run once per turn before output is flushed. */
   onTurn: (() => void) | undefined = undefined;
+  readonly share = new FairShare(() => this.requestTurn());
 
   readonly #runtime: Runtime;
   /** For accounts to come. */
@@ -335,11 +337,14 @@ export class NatsServer {
     for (const router of this.accounts.all()) router.runQueue();
     this.onTurn?.();
     const batch = this.#dirty;
-    if (batch.length === 0) return;
-    this.#dirty = this.#flushing;
-    this.#flushing = batch;
-    for (let i = 0; i < batch.length; i++) batch[i]!.flush(this.nowMs);
-    batch.length = 0;
+    if (batch.length > 0) {
+      this.#dirty = this.#flushing;
+      this.#flushing = batch;
+      for (let i = 0; i < batch.length; i++) batch[i]!.flush(this.nowMs);
+      batch.length = 0;
+    }
+    // Behind the output: who asked for little has its answer first.
+    this.share.goOn();
   };
 
   // Time ---------------------------------------------------------------------------------------------------------------

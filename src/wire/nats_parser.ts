@@ -192,21 +192,28 @@ export class NatsParser {
     this.#lineLength = 0;
   }
 
-  /** Takes the next bytes of the connection. */
-  feed(chunk: Uint8Array): void {
-    if (this.#closed) return;
-    let at = 0;
+  /**
+   * Takes the next bytes of the connection, `chunk` from `start` on. Stops between two items once `limit` bytes or more are
+   * handled; returns where, or the length of the chunk when there is nothing left to come back to.
+   */
+  feed(chunk: Uint8Array, start = 0, limit = Infinity): number {
+    const { length } = chunk;
+    if (this.#closed) return length;
+    let at = start;
     if (this.#pendingLength > 0) {
-      at = this.#complete(chunk);
-      if (at < 0) return;
+      at = this.#complete(chunk, start);
+      if (at < 0) return length;
     }
-    const used = this.#parse(chunk, at, chunk.length);
-    if (!this.#closed && used < chunk.length) this.#keep(chunk, used, chunk.length);
+    const stop = Math.min(length, start + limit);
+    if (at < stop) at = this.#parse(chunk, at, length, stop);
+    if (this.#closed || at >= length) return length;
+    if (at >= stop) return at;
+    this.#keep(chunk, at, length);
+    return length;
   }
 
-  /** Finishes the unfinished item with bytes of `chunk`; returns how many it took, or -1 when all of them. */
-  #complete(chunk: Uint8Array): number {
-    let at = 0;
+  /** Finishes the unfinished item with bytes of `chunk` from `at` on; returns where it ends, or -1 when all were taken. */
+  #complete(chunk: Uint8Array, at: number): number {
     while (this.#pendingLength > 0) {
       if (this.#needed === 0) {
         const lineEnd = chunk.indexOf(LF, at);
@@ -230,7 +237,7 @@ export class NatsParser {
       }
       const length = this.#pendingLength;
       this.#needed = 0;
-      const used = this.#parse(this.#pending, 0, length);
+      const used = this.#parse(this.#pending, 0, length, length);
       if (this.#closed) return -1;
       if (used === length) {
         this.#pendingLength = 0;
@@ -294,10 +301,10 @@ export class NatsParser {
     this.#operations.failed(failure);
   }
 
-  /** Parses items of `buffer[at, end)`; returns where an unfinished one begins, or `end`. */
-  #parse(buffer: Uint8Array, at: number, end: number): number {
+  /** Parses those items of `buffer[at, end)` that begin before `stop`; returns where the next or an unfinished one begins. */
+  #parse(buffer: Uint8Array, at: number, end: number, stop: number): number {
     const operations = this.#operations;
-    while (at < end) {
+    while (at < stop) {
       if (buffer[at] === 80 && buffer[at + 1] === 85 && at + 4 < end) {
         const line = this.#line;
         const lineLength = this.#lineLength;

@@ -36,7 +36,7 @@ const TAILS: readonly Tail[] = [
     store: "memory",
     args: [],
     probe: { kind: "stan-sync", messages: 8000 },
-    noise: { kind: "stan-publish", messages: 3_000_000 },
+    noise: { kind: "stan-publish", messages: 20_000_000 },
     bound: 3,
   },
   {
@@ -45,7 +45,7 @@ const TAILS: readonly Tail[] = [
     store: "file",
     args: [],
     probe: { kind: "stan-sync", messages: 1000 },
-    noise: { kind: "stan-publish", messages: 2_000_000 },
+    noise: { kind: "stan-publish", messages: 8_000_000 },
     bound: 3,
   },
   {
@@ -54,7 +54,7 @@ const TAILS: readonly Tail[] = [
     store: "memory",
     args: ["-hbi", "1s", "-hbt", "500ms", "-hbf", "0"],
     probe: { kind: "core-ping", messages: 5000 },
-    noise: { kind: "stan-replay", messages: 50_000, subscribers: 100 },
+    noise: { kind: "stan-replay", messages: 200_000, subscribers: 100 },
     bound: undefined,
   },
   {
@@ -63,7 +63,7 @@ const TAILS: readonly Tail[] = [
     store: "file",
     args: ["-hbi", "1s", "-hbt", "500ms", "-hbf", "0"],
     probe: { kind: "core-ping", messages: 5000 },
-    noise: { kind: "stan-replay", messages: 50_000, subscribers: 100 },
+    noise: { kind: "stan-replay", messages: 200_000, subscribers: 100 },
     bound: undefined,
   },
 ];

@@ -26,6 +26,16 @@ function everySplit(input: string, limits = LIMITS): void {
     const { recorder } = parsePieces([bytes.subarray(0, at), bytes.subarray(at)], limits);
     assert.deepEqual(recorder.calls, expected, `split at ${at}`);
   }
+  for (let limit = 1; limit <= bytes.length; limit++) {
+    const recorder = new OperationRecorder();
+    const parser = new NatsParser(recorder, limits);
+    parser.headersAllowed = true;
+    for (let at = 0, next = 0; at < bytes.length; at = next) {
+      next = parser.feed(bytes, at, limit);
+      assert.ok(next >= Math.min(bytes.length, at + limit), `limit ${limit}: stopped at ${next}, began at ${at}`);
+    }
+    assert.deepEqual(recorder.calls, expected, `${limit} bytes at a time`);
+  }
   const singles = [...bytes].map((byte) => new Uint8Array([byte]));
   assert.deepEqual(parsePieces(singles, limits).recorder.calls, expected, "byte by byte");
 }

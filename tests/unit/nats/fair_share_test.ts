@@ -1,0 +1,135 @@
+/** Whose input is handled when (docs/architecture.md, one thread): a flood does not keep the others waiting. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WaitingInput } from "../../../src/nats/fair_share.ts";
+import { FakeRuntime, type FakeSocket } from "../../helpers/fake_runtime.ts";
+import { createNats, pub } from "../../helpers/nats_server.ts";
+
+interface World {
+  readonly runtime: FakeRuntime;
+  readonly listener: FakeSocket;
+  client(): FakeSocket;
+  /** Payloads that came to the listener since the last call, in their order. */
+  heard(): string[];
+}
+
+async function makeWorld(): Promise<World> {
+  const runtime = new FakeRuntime();
+  const nats = createNats(runtime.asRuntime());
+  await nats.listen();
+  const client = () => {
+    const socket = runtime.dial();
+    socket.send('CONNECT {"verbose":false}\r\n');
+    runtime.turn();
+    socket.take();
+    return socket;
+  };
+  const listener = client();
+  listener.send("SUB > 1\r\n");
+  runtime.turn();
+  // By now those who connected are silent for long.
+  runtime.advance(5000);
+  const heard = () => {
+    runtime.turn();
+    return [...listener.take().matchAll(/MSG \S+ 1 \d+\r\n(\w+)/g)].map(([, payload]) => payload!);
+  };
+  return { runtime, listener, client, heard };
+}
+
+const COUNT = 2000;
+/** Some 100 KB in one read of the socket. */
+const FLOOD = Array.from({ length: COUNT }, (_, i) => pub("flood", `f${String(i).padStart(30, "0")}`)).join("");
+const FLOODED = Array.from({ length: COUNT }, (_, i) => `f${String(i).padStart(30, "0")}`);
+
+test("tail: who is alone is served whole", async () => {
+  const { client, heard } = await makeWorld();
+  const flooder = client();
+  const { pauseCount } = flooder;
+  flooder.send(FLOOD);
+  assert.deepEqual(heard(), FLOODED);
+  assert.equal(flooder.pauseCount, pauseCount);
+});
+
+test("tail: a request beside a flood is served between two shares of it, and nothing is lost or out of order", async () => {
+  const { client, heard } = await makeWorld();
+  const [flooder, other] = [client(), client()];
+  flooder.send(pub("flood", "begin"));
+  other.send(pub("other", "begin"));
+  heard();
+  flooder.send(FLOOD);
+  assert.ok(flooder.paused, "what came is to be worked off before more is read");
+  other.send(pub("other", "urgent"));
+  const all = heard();
+  const place = all.indexOf("urgent");
+  assert.ok(place > 0 && place < COUNT / 2, `it came behind ${place} of ${COUNT}`);
+  assert.deepEqual(all.filter((payload) => payload !== "urgent"), FLOODED);
+  assert.ok(!flooder.paused);
+  // And again: nothing of the first time is left.
+  flooder.send(FLOOD);
+  assert.deepEqual(heard(), FLOODED);
+});
+
+test("tail: what comes while input waits stands behind it", async () => {
+  const { client, heard } = await makeWorld();
+  const [flooder, other] = [client(), client()];
+  other.send(pub("other", "begin"));
+  heard();
+  flooder.send(FLOOD);
+  // A pause may be followed by one more read that was under way.
+  flooder.send(pub("flood", "last"));
+  assert.deepEqual(heard(), [...FLOODED, "last"]);
+});
+
+test("nats 2: what a client sent before it ended is handled, also what waits", async () => {
+  for (const end of ["end", "reset"] as const) {
+    const { client, heard, runtime } = await makeWorld();
+    const [flooder, other] = [client(), client()];
+    other.send(pub("other", "begin"));
+    heard();
+    flooder.send(FLOOD);
+    if (end === "end") flooder.handler!.peerEnded();
+    else flooder.handler!.closed(new Error("reset"));
+    runtime.turn();
+    assert.deepEqual(heard(), FLOODED, end);
+  }
+});
+
+test("tail: an error in the middle ends the connection; the rest of its input counts for nothing", async () => {
+  const { client, heard } = await makeWorld();
+  const [flooder, other] = [client(), client()];
+  other.send(pub("other", "begin"));
+  heard();
+  flooder.send(FLOOD + "NONSENSE\r\n" + pub("flood", "never"));
+  assert.deepEqual(heard(), FLOODED);
+  assert.match(flooder.take(), /Unknown Protocol Operation/);
+  assert.ok(flooder.ended);
+});
+
+test("nats 3.10: input that waits waits on while its receiver lags, and goes on behind that", async () => {
+  const { client, heard, listener, runtime } = await makeWorld();
+  const [flooder, other] = [client(), client()];
+  const large = Array.from({ length: 40 }, (_, i) => pub("large", `${i}x` + "y".repeat(100_000)));
+  other.send(pub("other", "begin"));
+  heard();
+  listener.room = 0;
+  flooder.send(large.join(""));
+  other.send(pub("other", "urgent"));
+  runtime.turn();
+  assert.ok(flooder.paused);
+  listener.drain();
+  for (let i = 0; i < 20; i++) runtime.advance(10);
+  const all = heard().map((payload) => payload.split("x")[0]);
+  assert.deepEqual(all.filter((payload) => payload !== "urgent"), Array.from({ length: 40 }, (_, i) => String(i)));
+  assert.ok(!flooder.paused);
+});
+
+test("tail: a share is what takes its time, within bounds", () => {
+  const waiting = new WaitingInput();
+  for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, 10);
+  assert.equal(waiting.shareBytes, 4096);
+  for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, 0);
+  assert.equal(waiting.shareBytes, 262_144);
+  // 1 ns per byte.
+  for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, waiting.shareBytes / 1e6);
+  assert.ok(Math.abs(waiting.shareBytes - 50_000) < 100, String(waiting.shareBytes));
+});
