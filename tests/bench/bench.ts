@@ -41,6 +41,7 @@ import {
 import {
   figure,
   judge,
+  LATENCY_LEGEND,
   markdownTable,
   proofTable,
   type Row,
@@ -479,6 +480,8 @@ async function main(): Promise<number> {
     ...(settings.quick ? ["Quick run: too short to judge by, it shows only that all parts work."] : []),
     "",
     markdownTable(rows.filter((row) => row.server !== NULL_SERVER), labels),
+    "",
+    LATENCY_LEGEND,
     ...(startups.length === 0 ? [] : ["", startupTable(startups)]),
     ...(nullServer.length === 0 ? [] : ["", proofTable(rows, NULL_SERVER)]),
     "",

@@ -11,15 +11,18 @@ const SUBJECT = "bench.slow";
 export async function runConnections(run: Run): Promise<void> {
   const { host, port, messages, window } = run.job;
   const links: NatsLink[] = [];
+  const sampler = run.sampler(messages);
   let opened = 0;
   const open = async (): Promise<void> => {
     while (opened < messages) {
-      opened++;
+      const number = opened++;
+      sampler?.depart(number, number + 1);
       links.push(await NatsLink.open(run, host, port));
+      sampler?.arrive(number);
       run.progress++;
     }
   };
-  run.start();
+  run.start(run.samplesOf(messages));
   await run.race(Promise.all(Array.from({ length: Math.min(window, messages) }, open)));
   run.stop(messages);
   await run.rest();
@@ -37,7 +40,7 @@ export async function runSlowConsumer(run: Run): Promise<void> {
   await publisher.publish(messages);
   const aloneRate = messages / ((performance.now() - startedAt) / 1000);
   const frozen = await freeze(host, port);
-  run.start();
+  run.start(run.samplesOf(messages));
   await publisher.publish(messages);
   run.stop(messages);
   run.compare(aloneRate);

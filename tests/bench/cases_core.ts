@@ -1,7 +1,9 @@
 /** Cases of the core NATS protocol: prebuilt blocks go out, frames of constant size are counted by their bytes. */
 
 import { bytesOf, ConstantFrameCounter, longName, msgFrame, payloadOf, pubFrame, repeatFrame } from "./frames.ts";
+import type { LatencySampler } from "./latency_sampler.ts";
 import { NatsLink } from "./nats_link.ts";
+import { PIECE_BYTES } from "./raw_socket.ts";
 import { deferred, type Run } from "./run.ts";
 
 /** One output block: the size of one write. */
@@ -19,6 +21,8 @@ export class CountingReceiver {
   readonly counter: ConstantFrameCounter;
   target = 0;
   onProgress: () => void = () => {};
+  /** Told of all messages of one chunk at once; one connection keeps their order, so their count is their number. */
+  arrivals: LatencySampler | undefined = undefined;
 
   /** `interest` is what is subscribed to when it differs from the subject of the messages. */
   constructor(readonly link: NatsLink, run: Run, subject: string, sizeBytes: number, interest = subject) {
@@ -29,6 +33,7 @@ export class CountingReceiver {
     link.raw = (chunk) => {
       const before = this.counter.count;
       this.counter.feed(chunk);
+      this.arrivals?.arriveAll(before, this.counter.count);
       run.progress += this.counter.count - before;
       if (this.counter.count > this.target) {
         throw new Error(`a receiver got ${this.counter.count} messages, ${this.target} were published`);
@@ -46,6 +51,7 @@ export class BlockPublisher {
   readonly #run: Run;
   readonly #block: Uint8Array;
   readonly #receivers: readonly CountingReceiver[];
+  readonly #departures: LatencySampler | undefined;
   #sentBytes = 0;
   #targetBytes = 0;
   #pumping = false;
@@ -68,7 +74,12 @@ export class BlockPublisher {
     if (frames.some(({ length }) => length !== this.frameBytes)) throw new Error("frames differ in length");
     this.#block = frames.length === 1 ? repeatFrame(frames[0] as Uint8Array, BLOCK_BYTES) : joined(frames);
     link.onDrain = () => this.pump();
-    for (const receiver of receivers) receiver.onProgress = () => this.pump();
+    // The bound on bytes ahead of the slowest receiver bounds the messages under way.
+    this.#departures = receivers.length === 0 ? undefined : run.sampler(AHEAD_BYTES_MAX / this.frameBytes + 1);
+    for (const receiver of receivers) {
+      receiver.arrivals = this.#departures;
+      receiver.onProgress = () => this.pump();
+    }
   }
 
   /** Publishes `count` more messages; resolves when all receivers have them, or the server has handled them. */
@@ -91,7 +102,8 @@ export class BlockPublisher {
     const limit = wanted - (wanted % this.frameBytes);
     while (this.#sentBytes < limit && !this.#link.out.blocked) {
       const at = this.#sentBytes % this.#block.length;
-      const piece = Math.min(this.#block.length - at, limit - this.#sentBytes);
+      const piece = Math.min(this.#block.length - at, limit - this.#sentBytes, PIECE_BYTES);
+      this.#departures?.departBytes(this.#sentBytes, this.#sentBytes + piece, this.frameBytes);
       this.#sentBytes += this.#link.out.offer(this.#block, at, piece);
       this.#run.progress++;
     }
@@ -158,9 +170,10 @@ export async function runCorePubSub(run: Run): Promise<void> {
   const all = (count: number) => Promise.all(senders.map((sender) => sender.publish(each(count))));
   if (warmup > 0) await all(warmup);
   const published = each(messages) * publishers;
-  run.start();
+  const receiversEach = pairs ? 1 : subscribers;
+  run.start(kind === "core-void" ? 0 : run.samplesOf(each(messages)) * publishers * receiversEach);
   await all(messages);
-  run.stop(kind === "core-void" ? published : pairs ? published : published * subscribers);
+  run.stop(kind === "core-void" ? published : published * receiversEach);
 }
 
 /** Request and reply through one responder, one request in flight. */

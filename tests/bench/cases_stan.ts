@@ -58,8 +58,12 @@ export function runPublish(run: Run): Promise<void> {
   return twice(run, async (names, messages, measured) => {
     const sessions = await openAll(run, names, "p", publishers);
     const senders = sessions.map((session) => new StanPublisher(session, names.channel, sizeBytes, window));
+    for (const sender of senders) {
+      sender.departures = run.sampler(window);
+      sender.ackArrivals = sender.departures;
+    }
     const each = Math.ceil(messages / publishers);
-    if (measured) run.start();
+    if (measured) run.start(run.samplesOf(each) * publishers);
     await Promise.all(senders.map((sender) => sender.publish(each)));
     if (measured) {
       run.stop(each * publishers);
@@ -140,14 +144,21 @@ export function runReplay(run: Run): Promise<void> {
 
 /** Publishers and subscribers at once; done when all is acked and all is delivered. */
 export function runLive(run: Run): Promise<void> {
-  const { publishers, sizeBytes, window } = run.job;
+  const { publishers, subscribers, sizeBytes, window, queue, sampleEvery } = run.job;
+  if (publishers > 1 && sampleEvery > 0) {
+    throw new Error("the sequences of several publishers do not tell whose message it was: sampleEvery must be 0");
+  }
   return twice(run, async (names, messages, measured) => {
     const each = Math.ceil(messages / publishers);
     const receiving = await receivers(run, names, each * publishers);
     await subscribeAll(run, receiving, START_NEW_ONLY);
     const writers = await openAll(run, names, "p", publishers);
     const senders = writers.map((session) => new StanPublisher(session, names.channel, sizeBytes, window));
-    if (measured) run.start();
+    // An ack says that a message is stored: deliveries may be any number of messages behind.
+    const sampler = run.sampler(messages);
+    for (const sender of senders) sender.departures = sampler;
+    for (const subscriber of receiving.subscribers) subscriber.arrivals = sampler;
+    if (measured) run.start(run.samplesOf(each * publishers) * (queue ? 1 : subscribers));
     await Promise.all([...senders.map((sender) => sender.publish(each)), run.race(receiving.done)]);
     if (measured) run.stop(receiving.deliveries);
     closeAll([...writers, ...receiving.sessions]);
@@ -191,7 +202,11 @@ export function runReceipt(run: Run): Promise<void> {
 export async function runClients(run: Run): Promise<void> {
   const { messages, window } = run.job;
   const names = new Names("m");
-  const clients = Array.from({ length: messages }, (_none, index) => new IdleClient(run, names.client("c", index)));
+  const sampler = run.sampler(messages);
+  const clients = Array.from(
+    { length: messages },
+    (_none, index) => new IdleClient(run, names.client("c", index), index, sampler),
+  );
   const done = deferred();
   let opened = 0;
   let registered = 0;
@@ -201,7 +216,7 @@ export async function runClients(run: Run): Promise<void> {
     if (registered === messages) done.resolve();
     else next();
   };
-  run.start();
+  run.start(run.samplesOf(messages));
   for (let index = 0; index < window; index++) next();
   await run.race(done.promise);
   run.stop(messages);
@@ -225,7 +240,7 @@ export async function runSubscriptions(run: Run): Promise<void> {
     return own;
   });
   const each = Math.ceil(window / clients);
-  run.start();
+  run.start(requests.reduce((sum, own) => sum + run.samplesOf(own.length), 0));
   await Promise.all(sessions.map((session, client) => session.subscribeMany(requests[client] ?? [], each)));
   run.stop(messages);
   await run.rest();
@@ -239,22 +254,27 @@ export async function runChannels(run: Run): Promise<void> {
   const [session] = await openAll(run, names, "c", 1);
   if (session === undefined) throw new Error("no session");
   const done = deferred();
+  // Acks of different channels may overtake one another, so the window does not bound how far numbers lie apart.
+  const sampler = run.sampler(messages);
   let sent = 0;
   let acked = 0;
   const pump = (): void => {
     while (sent < messages && sent - acked < window) {
-      session.link.out.send(singlePublish(session, `${names.channel}.${sent}`, sizeBytes, sent));
+      const frame = singlePublish(session, `${names.channel}.${sent}`, sizeBytes, sent);
+      sampler?.depart(sent, sent + 1);
+      session.link.out.send(frame);
       sent++;
     }
   };
-  const scanner = new PubAckScanner(session.ackSubject, 2, () => {
+  const scanner = new PubAckScanner(session.ackSubject, 2, (number) => {
+    sampler?.arrive(number);
     acked++;
     run.progress++;
     if (acked === messages) done.resolve();
   });
   session.link.fast = (buffer, from, to) => scanner.scan(buffer, from, to);
   session.link.onChunkEnd = pump;
-  run.start();
+  run.start(run.samplesOf(messages));
   pump();
   await run.race(done.promise);
   run.stop(messages);

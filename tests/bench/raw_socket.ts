@@ -159,7 +159,7 @@ export function listenRaw(host: string, port: number, bind: (socket: RawSocket) 
 }
 
 /** Bytes handed to the kernel in one call; what it does not take of them is copied, so the piece bounds that copy. */
-const PIECE_BYTES = 256 * 1024;
+export const PIECE_BYTES = 256 * 1024;
 
 /** Ordered output of one socket: takes every byte, keeps what the kernel refuses, tells when it is empty again. */
 export class Outbox {

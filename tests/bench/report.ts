@@ -55,6 +55,8 @@ export interface Row {
   readonly p50Micros?: Spread;
   readonly p99Micros?: Spread;
   readonly p999Micros?: Spread;
+  /** Share of the latency samples that were lost, where any were. */
+  readonly samplesLost?: Spread;
   /** Of the server, at the end of the measured part. */
   readonly residentBytes?: Spread;
   readonly value?: Spread;
@@ -91,10 +93,16 @@ export function rowOf(samples: readonly Sample[], caseName: string, server: stri
     ...optional("p50Micros", of((result) => result.latencyMicros?.p50)),
     ...optional("p99Micros", of((result) => result.latencyMicros?.p99)),
     ...optional("p999Micros", of((result) => result.latencyMicros?.p999)),
+    ...optional("samplesLost", of((result) => lostShare(result))),
     ...optional("residentBytes", of((result) => result.residentBytesAfter)),
     ...optional("value", spreadOf(own.map((sample) => sample.value))),
     ...optional("generatorBusy", of((result) => result.generatorBusy)),
   };
+}
+
+function lostShare({ latencyMicros }: RunResult): number | undefined {
+  if (latencyMicros === undefined || latencyMicros.dropped === 0) return undefined;
+  return latencyMicros.dropped / (latencyMicros.dropped + latencyMicros.count);
 }
 
 function optional<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
@@ -226,7 +234,8 @@ export function markdownTable(rows: readonly Row[], valueLabels: ReadonlyMap<str
       row.rateRatio === undefined ? "" : `${figure(row.rateRatio)}x, ${figure(row.cpuRatio ?? NaN)}x`,
       spread(row.p50Micros),
       spread(row.p99Micros),
-      spread(row.p999Micros),
+      spread(row.p999Micros) +
+      (row.samplesLost === undefined ? "" : `, up to ${figure(row.samplesLost.max * 100)} % of the samples lost`),
       row.residentBytes === undefined ? "" : figure(row.residentBytes.median / 1e6),
       row.value === undefined ? "" : `${spread(row.value)} ${valueLabels.get(row.caseName) ?? ""}`,
       row.errors.length > 0
@@ -237,6 +246,26 @@ export function markdownTable(rows: readonly Row[], valueLabels: ReadonlyMap<str
   }
   return lines.join("\n");
 }
+
+/** What the latency columns of the table say, and why some of their cells are empty. */
+export const LATENCY_LEGEND = [
+  "Latency is the time of one message from one end to the other:",
+  "",
+  "- core publish and subscribe: from handing the PUB to the socket until the subscriber reads the MSG;",
+  "- async: from handing the publish to the socket until its PubAck is read; live and queue: until a subscriber reads " +
+  "the delivery;",
+  "- idle-clients, subscriptions, durables, channels: from a request (to connect, to subscribe, the first message of a " +
+  "channel) to its answer; core-storm and core-idle: from opening the connection to its first PONG;",
+  "- sync, receipt, core-request: the same with one message at a time, the server otherwise at rest. Bounds on latency " +
+  "judge these alone.",
+  "",
+  "All but the last are taken under full load, with the window full: how long one message takes while many are under " +
+  "way. Most of it is the queue in front of the server (a window of 1,024 at 500,000 messages a second is 2 ms, whoever " +
+  "serves it; core has no window, its publishers fill the buffers of the sockets), and as both ends are one process, " +
+  "its own turns are in it. Timed are 10,000 to 20,000 messages of each run, or all where there are fewer; of fewer " +
+  "than 1,000, p99.9 is the slowest. No latency: core-void (nobody receives), replays (a replay has no moment of " +
+  "publishing), footprint and restart (they measure memory and recovery).",
+].join("\n");
 
 /** The proof that the generator is not what is measured: its ceiling against a null server beside each server's rate. */
 export function proofTable(rows: readonly Row[], nullServer: string): string {

@@ -4,6 +4,7 @@
  */
 
 import { cpuMicrosOf, residentBytesOf } from "./processes.ts";
+import { LatencySampler } from "./latency_sampler.ts";
 import { type Latency, LatencyRecorder } from "./statistics.ts";
 
 /** What the generator can do. */
@@ -56,6 +57,8 @@ export interface Job {
   readonly storedMessages: number;
   /** Subscriptions are durable. */
   readonly durable: boolean;
+  /** Every how many-th message is timed from one end to the other, a power of two; 0: none. One-at-a-time cases time each. */
+  readonly sampleEvery: number;
   /** Milliseconds to wait before memory is read at the end: what waits for collection is not what is held. */
   readonly restMs: number;
   /** Milliseconds without any progress after which the run fails. */
@@ -84,6 +87,7 @@ export const JOB_DEFAULTS = {
   otherClients: 0,
   storedMessages: 0,
   durable: false,
+  sampleEvery: 0,
   restMs: 0,
   stallMs: 10_000,
   limitMs: 120_000,
@@ -179,6 +183,18 @@ export class Run {
   /** Where latencies of the measured part go; undefined while warming up. */
   get latency(): LatencyRecorder | undefined {
     return this.#latency;
+  }
+
+  /** Times one publisher's messages, of which at most `inFlightMax` are under way; undefined where the job samples none. */
+  sampler(inFlightMax: number): LatencySampler | undefined {
+    const { sampleEvery } = this.job;
+    return sampleEvery === 0 ? undefined : new LatencySampler(this, sampleEvery, inFlightMax);
+  }
+
+  /** Most samples that `messages` messages of one publisher can give: the capacity that {@link start} is told. */
+  samplesOf(messages: number): number {
+    const { sampleEvery } = this.job;
+    return sampleEvery === 0 ? 0 : Math.ceil(messages / sampleEvery);
   }
 
   /** Stops the clock. The first call counts, so that a case can stop it inside a callback, at the last message. */

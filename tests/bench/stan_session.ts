@@ -15,8 +15,9 @@ import {
   textOf,
   varintField,
 } from "./frames.ts";
+import type { LatencySampler } from "./latency_sampler.ts";
 import { NatsLink, responseField } from "./nats_link.ts";
-import { connectRaw, type RawSocket } from "./raw_socket.ts";
+import { connectRaw, PIECE_BYTES, type RawSocket } from "./raw_socket.ts";
 import { deferred, type Run } from "./run.ts";
 
 /** Sids of a session; one digit each, the scanners rely on it. */
@@ -117,9 +118,11 @@ export class StanSession {
   subscribeMany(requests: readonly Uint8Array[], window: number): Promise<void> {
     const frames = requests.map((request) => pubFrame(this.subRequests, this.#replyInbox, request));
     const done = deferred();
+    const sampler = this.run.sampler(window);
     let sent = 0;
     let answered = 0;
     const answer = (payload: Uint8Array): void => {
+      sampler?.arrive(answered);
       const error = responseField(payload, 3);
       if (error !== "") throw new Error(`subscription was refused: ${error}`);
       this.run.progress++;
@@ -128,6 +131,7 @@ export class StanSession {
     const pump = (): void => {
       while (sent < frames.length && sent - answered < window) {
         this.#waiting.push(answer);
+        sampler?.depart(sent, sent + 1);
         this.link.out.send(frames[sent++] as Uint8Array);
       }
     };
@@ -165,7 +169,13 @@ export class IdleClient {
   #socket: RawSocket | undefined;
   #state: "connecting" | "greeted" | "registering" | "registered" | "closing" = "connecting";
 
-  constructor(readonly run: Run, clientId: string) {
+  /** `sampler` times the registration of this client as that of message `number`. */
+  constructor(
+    readonly run: Run,
+    clientId: string,
+    readonly number = 0,
+    readonly sampler?: LatencySampler,
+  ) {
     const reply = `_INBOX.${longName(`${clientId}R`)}`;
     const heartbeatInbox = `_INBOX.${longName(`${clientId}H`)}`;
     const request = connectRequest(clientId, heartbeatInbox, longName(`${clientId}C`));
@@ -214,8 +224,10 @@ export class IdleClient {
       this.#send(this.#hello);
     } else if (this.#state === "greeted" && text.includes("PONG\r\n")) {
       this.#state = "registering";
+      this.sampler?.depart(this.number, this.number + 1);
       this.#send(this.#register);
     } else if (this.#state === "registering" && text.includes("_STAN.pub")) {
+      this.sampler?.arrive(this.number);
       this.#state = "registered";
       this.run.progress++;
       done();
@@ -236,6 +248,9 @@ export class StanPublisher {
   acked = 0;
   /** Called with each ack, after it was counted. */
   onAck: () => void = () => {};
+  /** Told of every message that is handed to the socket, and of every ack: the same one to time the way from one to the other. */
+  departures: LatencySampler | undefined = undefined;
+  ackArrivals: LatencySampler | undefined = undefined;
   readonly #session: StanSession;
   readonly #ring: PublishRing;
   readonly #window: number;
@@ -285,7 +300,10 @@ export class StanPublisher {
     const builtBytes = this.#built * ring.frameBytes;
     while (this.#sentBytes < builtBytes && !out.blocked) {
       const at = this.#sentBytes % ring.bytes.length;
-      this.#sentBytes += out.offer(ring.bytes, at, Math.min(ring.bytes.length - at, builtBytes - this.#sentBytes));
+      // A piece is one call to the kernel, so its messages do leave together.
+      const piece = Math.min(ring.bytes.length - at, builtBytes - this.#sentBytes, PIECE_BYTES);
+      this.departures?.departBytes(this.#sentBytes, this.#sentBytes + piece, ring.frameBytes);
+      this.#sentBytes += out.offer(ring.bytes, at, piece);
     }
     // A PONG may be next: a frame that was begun goes first.
     const begun = this.#sentBytes % ring.frameBytes;
@@ -295,6 +313,7 @@ export class StanPublisher {
   }
 
   #take(number: number): void {
+    this.ackArrivals?.arrive(number);
     const slot = number % this.#window;
     if (number < this.#base || number >= this.#built || this.#early[slot] === 1) {
       throw new Error(`ack of message ${number} came twice or for a message never sent`);
@@ -346,6 +365,8 @@ export class SequenceTally {
 export class StanSubscriber {
   /** Called with each delivery, after it was checked and its ack queued. */
   onDelivery: () => void = () => {};
+  /** Told of every delivery, by the number of the message: the sequence less one, where one publisher alone fills the channel. */
+  arrivals: LatencySampler | undefined = undefined;
   readonly #session: StanSession;
   readonly #channel: string;
   readonly #scanner: DeliveryScanner;
@@ -358,6 +379,7 @@ export class StanSubscriber {
     const rest = deliveryRestBytes(channel, sizeBytes);
     this.#scanner = new DeliveryScanner(session.deliveryInbox, SID_DELIVERY, rest, (sequence) => {
       tally.take(sequence);
+      this.arrivals?.arrive(sequence - 1);
       this.#acks?.add(sequence);
       run.progress++;
       this.onDelivery();

@@ -15,20 +15,29 @@ export interface Latency {
   readonly p999: number;
   readonly max: number;
   readonly count: number;
+  /** Samples that were lost: their departure was overwritten, or there was no room for them. */
+  readonly dropped: number;
 }
 
 /** Collects latencies without allocating while the clock runs. */
 export class LatencyRecorder {
   readonly #millis: Float64Array;
   #count = 0;
+  #dropped = 0;
 
   constructor(capacity: number) {
     this.#millis = new Float64Array(capacity);
   }
 
-  /** Adds one measurement in milliseconds; beyond the capacity it is dropped. */
+  /** Adds one measurement in milliseconds; beyond the capacity it is dropped and counted. */
   add(millis: number): void {
     if (this.#count < this.#millis.length) this.#millis[this.#count++] = millis;
+    else this.#dropped++;
+  }
+
+  /** Counts a sample that could not be measured. */
+  drop(): void {
+    this.#dropped++;
   }
 
   /** Nearest-rank percentiles in microseconds. */
@@ -38,6 +47,6 @@ export class LatencyRecorder {
       const rank = Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1));
       return (sorted[rank] ?? NaN) * 1000;
     };
-    return { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1), count: this.#count };
+    return { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1), count: this.#count, dropped: this.#dropped };
   }
 }

@@ -2,15 +2,15 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { runJob } from "../../bench/generator.ts";
 import { startNullServer } from "../../bench/null_server.ts";
-import { type CaseKind, type Job, JOB_DEFAULTS } from "../../bench/run.ts";
+import { type CaseKind, type Job, JOB_DEFAULTS, type RunResult } from "../../bench/run.ts";
 import { listenRaw } from "../../bench/raw_socket.ts";
 import { bytesField, bytesOf, joinBytes, longName, msgFrame, pubFrame, textOf } from "../../bench/frames.ts";
 import { SequenceTally } from "../../bench/stan_session.ts";
 
-async function againstNull(kind: CaseKind, more: Partial<Job>): Promise<number> {
+async function againstNull(kind: CaseKind, more: Partial<Job>): Promise<RunResult> {
   const server = await startNullServer(0);
   try {
-    return (await runJob({ ...JOB_DEFAULTS, kind, port: server.port, ...more })).messages;
+    return await runJob({ ...JOB_DEFAULTS, kind, port: server.port, ...more });
   } finally {
     server.stop();
   }
@@ -39,9 +39,67 @@ const COUNTED: readonly (readonly [CaseKind, Partial<Job>, number])[] = [
 
 for (const [kind, more, expected] of COUNTED) {
   test(`targets: ${kind} ${JSON.stringify(more)} reaches its count`, async () => {
-    assert.equal(await againstNull(kind, more), expected);
+    assert.equal((await againstNull(kind, more)).messages, expected);
   });
 }
+
+/** Multiples of `every` from `first` on, below `end`. */
+const multiples = (first: number, end: number, every: number) => Math.ceil(end / every) - Math.ceil(first / every);
+
+/** With the count of latencies: one for each sampled message and end that it reaches, none of the warm-up. */
+const TIMED: readonly (readonly [CaseKind, Partial<Job>, number])[] = [
+  ["core-pubsub", { messages: 5000, warmup: 100, subscribers: 3, sampleEvery: 64 }, 3 * multiples(100, 5100, 64)],
+  ["core-pubsub", { messages: 5000, publishers: 5, pairs: true, sampleEvery: 64 }, 5 * multiples(0, 1000, 64)],
+  ["core-pubsub", { messages: 5000, warmup: 33, sampleEvery: 1 }, 5000],
+  ["core-slow", { messages: 5000, warmup: 100, sampleEvery: 32 }, multiples(5100, 10_100, 32)],
+  ["core-connect", { messages: 20, window: 4, sampleEvery: 1 }, 20],
+  ["core-request", { messages: 100, warmup: 10 }, 100],
+  ["stan-publish", { messages: 5000, warmup: 500, window: 64, sampleEvery: 64 }, multiples(0, 5000, 64)],
+  ["stan-publish", { messages: 5000, window: 63, sampleEvery: 1 }, 5000],
+  ["stan-publish", { messages: 5000, publishers: 5, sizeBytes: 1024, sampleEvery: 16 }, 5 * multiples(0, 1000, 16)],
+  ["stan-publish", { messages: 6, sizeBytes: 1_000_000, window: 2, sampleEvery: 1 }, 6],
+  ["stan-sync", { messages: 100, warmup: 10 }, 100],
+  ["stan-live", { messages: 20_000, warmup: 200, sampleEvery: 64 }, multiples(0, 20_000, 64)],
+  ["stan-live", { messages: 2000, subscribers: 10, sampleEvery: 64 }, 10 * multiples(0, 2000, 64)],
+  ["stan-live", { messages: 5000, subscribers: 5, queue: true, sampleEvery: 16 }, multiples(0, 5000, 16)],
+  ["stan-receipt", { messages: 100, warmup: 10 }, 100],
+  ["stan-clients", { messages: 20, window: 4, sampleEvery: 1 }, 20],
+  ["stan-subscriptions", { messages: 50, window: 8, publishers: 2, sampleEvery: 1 }, 50],
+  ["stan-channels", { messages: 50, window: 8, sampleEvery: 1 }, 50],
+];
+
+for (const [kind, more, expected] of TIMED) {
+  test(`targets: ${kind} ${JSON.stringify(more)} times ${expected} messages from end to end`, async () => {
+    const { latencyMicros, seconds } = await againstNull(kind, more);
+    assert.ok(latencyMicros !== undefined);
+    const { count, dropped, p50, p99, p999, max } = latencyMicros;
+    assert.deepEqual({ count, dropped }, { count: expected, dropped: 0 });
+    // Every timed message left and arrived while the clock of the run went.
+    assert.ok(
+      p50 > 0 && p50 <= p99 && p99 <= p999 && p999 <= max && max <= seconds * 1e6,
+      JSON.stringify(latencyMicros),
+    );
+  });
+}
+
+for (const kind of ["core-void", "stan-replay"] as const) {
+  test(`targets: ${kind} has no latency even if samples are asked for`, async () => {
+    assert.equal((await againstNull(kind, { messages: 5000, warmup: 500, sampleEvery: 16 })).latencyMicros, undefined);
+  });
+}
+
+test("targets: a case under load that is asked for no samples has no latency", async () => {
+  for (const kind of ["core-pubsub", "stan-publish", "stan-live", "stan-subscriptions"] as const) {
+    assert.equal((await againstNull(kind, { messages: 100 })).latencyMicros, undefined, kind);
+  }
+});
+
+test("targets: live latency with several publishers is refused, as sequences do not tell them apart", async () => {
+  await assert.rejects(
+    againstNull("stan-live", { messages: 100, publishers: 2, sampleEvery: 1 }),
+    /several publishers/,
+  );
+});
 
 /** Runs a job against a server whose answer to each request `answer` makes. */
 async function againstScript(job: Partial<Job>, answer: (subject: string, reply: string) => Uint8Array): Promise<void> {
