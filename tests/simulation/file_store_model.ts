@@ -324,6 +324,11 @@ export class SubscriptionModel {
       const ids = new Set([...byId.keys(), ...this.#promised.keys()]);
       for (const id of ids) this.#check(id, byId.get(id), lastSequence);
     }
+    // What was behind the last message is put back for good: the next messages of these sequences are others.
+    for (const { record, pending } of this.#promised.values()) {
+      record.lastSent = Math.min(record.lastSent, lastSequence);
+      for (const sequence of pending) if (sequence > lastSequence) pending.delete(sequence);
+    }
     this.states.clear();
     for (const { record, pending } of found) {
       expect(
