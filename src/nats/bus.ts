@@ -21,8 +21,8 @@ export interface BusMessage {
   /** True for a "no responders" status instead of an answer. */
   readonly noResponders: boolean;
   /**
-   * What a receiver sets here comes back with later messages on the same subject, as long as the bus remembers it: a hint that
-   * saves looking the same thing up again. Of one receiver only, and never kept beyond what `undefined` may follow.
+   * What the receiver sets here comes back with later messages on the same subject: a hint that saves looking the same thing up
+   * again. One per subject, so only one receiver of a subject may use it; a bus may forget it at any time.
    */
   note: unknown;
   /** Where an answer goes; undefined without reply subject. May be kept. */
