@@ -162,14 +162,14 @@ export class MessageModel {
     return (maxMessages > 0 && count > maxMessages) || (maxBytes > 0 && bytes > maxBytes);
   }
 
-  /** With those of `found` that are behind it there is more than may be kept. */
-  #isPushedOut({ sequence, cost }: Attempt, found: ReadonlyMap<number, Attempt>): boolean {
+  /** With what came behind it, up to `last`, there is more than may be kept. */
+  #isPushedOut({ sequence, cost }: Attempt, last: number, found: ReadonlyMap<number, Attempt>): boolean {
     let count = 1;
     let bytes = cost;
-    for (const [other, attempt] of found) {
-      if (other <= sequence) continue;
+    for (const [other, attempts] of this.attempts) {
+      if (other <= sequence || other > last) continue;
       count++;
-      bytes += attempt.cost;
+      bytes += found.get(other)?.cost ?? Math.max(...attempts.map((attempt) => attempt.cost));
     }
     return this.#isOver(count, bytes);
   }
@@ -193,7 +193,7 @@ export class MessageModel {
           expect(there === attempt, () => `message ${sequence} is attempt ${there.id}, promised was ${attempt.id}`);
         } else if (sequence >= this.promisedFirst) {
           // The names of files that limits removed may come back, and not in the order in which they went.
-          const isGone = sequence < store.first || this.#isPushedOut(attempt, found);
+          const isGone = sequence < store.first || this.#isPushedOut(attempt, store.last, found);
           expect(isGone, () => `message ${sequence} was promised and cannot be read`);
           if (sequence < store.first && (highestMissing === undefined || sequence > highestMissing.sequence)) {
             highestMissing = attempt;
