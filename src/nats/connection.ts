@@ -22,7 +22,7 @@ import {
   isObjectOrNull,
   parseConnect,
 } from "./connect_options.ts";
-import { SHARE_BYTES_FIRST, type Sharer, WaitingInput } from "./fair_share.ts";
+import { firstShareBytes, type Sharer, WaitingInput } from "./fair_share.ts";
 import { rebuiltPayloadSize, rebuiltSizeMax, statusFrame, writeRebuilt } from "./frames.ts";
 import { KeepAlive, type KeepAliveHost } from "./keep_alive.ts";
 import type { NatsServer } from "./nats_server.ts";
@@ -185,10 +185,11 @@ export class Connection
       login.parsed();
       return;
     }
-    const isShared = server.share.arrived(this, nowMs);
+    const { share } = server;
+    const isShared = share.arrived(this, nowMs);
     const waiting = this.#waiting;
     if (waiting !== null && !waiting.isEmpty) return waiting.add(bytes, 0);
-    const shareBytes = waiting === null ? SHARE_BYTES_FIRST : waiting.shareBytes;
+    const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes;
     // Nothing waits for the sake of a rest that is not worth a turn of its own.
     if (!isShared || bytes.length <= shareBytes * 2) return void this.handleInput(bytes, 0, Infinity);
     const used = this.handleInput(bytes, 0, shareBytes);
@@ -206,8 +207,8 @@ export class Connection
   /** Others send, too: what is left of `bytes` waits, and nothing more is read. */
   #wait(bytes: Uint8Array, start: number): void {
     const { share } = this.#server;
-    const waiting = this.#waiting ??= new WaitingInput();
-    waiting.measured(start, this.#server.clockMs() - this.lastActivityMs);
+    const waiting = this.#waiting ??= new WaitingInput(share.shareMs);
+    waiting.measured(start, this.#server.clockMs() - this.lastActivityMs, share.shareMs);
     waiting.add(bytes, start);
     waiting.servedIn = share.turn;
     this.hold();
@@ -236,7 +237,7 @@ export class Connection
       this.release();
       return false;
     }
-    waiting.measured(handled, this.#server.clockMs() - before);
+    waiting.measured(handled, this.#server.clockMs() - before, this.#server.share.shareMs);
     return true;
   }
 

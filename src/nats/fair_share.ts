@@ -1,18 +1,21 @@
 /**
  * Whose input is handled when. A client that floods the server fills a read of its socket, which takes a millisecond and more to
  * work off; whoever sends a single request meanwhile would wait for all of it. So while several clients send at the same time,
- * each gets about {@link SHARE_MS} per turn: the rest of its input waits, its socket is not read, and between two turns the
- * others are heard and everybody's output is written. A client that is alone is served whole.
+ * each gets its share of every turn: the rest of its input waits, its socket is not read, and between two turns the others are
+ * heard and everybody's output is written. A client that is alone is served whole.
  */
 
 /** How long the input of one connection is worked on in one turn while there are others. */
-const SHARE_MS = 0.05;
+export const SHARE_MS = 0.05;
+/** The same where every turn costs a sync of the disk: what waits for that does not notice a millisecond. */
+export const SHARE_OF_SYNCED_MS = 1;
 /** Bounds of that, in bytes: clocks are coarse. */
 const SHARE_BYTES_MIN = 4096;
-const SHARE_BYTES_MAX = 262_144;
-export const SHARE_BYTES_FIRST = 16_384;
-/** So long after its last input a client still counts as one that sends. */
-const SENDING_MS = 1000;
+const SHARE_BYTES_MAX = 524_288;
+/** Before anything was measured, for each millisecond of a share. */
+const SHARE_BYTES_PER_MS = 327_680;
+/** So long after its last input a client still counts as one that sends: a few times what an answer takes. */
+const SENDING_MS = 20;
 
 /** A connection, as far as its share goes. */
 export interface Sharer {
@@ -25,13 +28,17 @@ export interface Sharer {
 /** Input of one connection that waits for its turn. */
 export class WaitingInput {
   /** Bytes of one share. */
-  shareBytes = SHARE_BYTES_FIRST;
+  shareBytes: number;
   /** The turn in which it had its share. */
   servedIn = -1;
   /** It stands in the list of those that wait. */
   isListed = false;
   readonly #chunks: Uint8Array[] = [];
   #at = 0;
+
+  constructor(shareMs: number) {
+    this.shareBytes = firstShareBytes(shareMs);
+  }
 
   get isEmpty(): boolean {
     return this.#chunks.length === 0;
@@ -60,12 +67,17 @@ export class WaitingInput {
     this.#at = 0;
   }
 
-  /** `bytes` took `tookMs`: a share is as much as takes its time. */
-  measured(bytes: number, tookMs: number): void {
-    const wanted = tookMs > 0 ? bytes * SHARE_MS / tookMs : SHARE_BYTES_MAX;
+  /** `bytes` took `tookMs`; a share is as much as takes `shareMs`. */
+  measured(bytes: number, tookMs: number, shareMs: number): void {
+    const wanted = tookMs > 0 ? bytes * shareMs / tookMs : SHARE_BYTES_MAX;
     const smoothed = (this.shareBytes + wanted) / 2;
     this.shareBytes = Math.round(Math.min(SHARE_BYTES_MAX, Math.max(SHARE_BYTES_MIN, smoothed)));
   }
+}
+
+/** Of one that was never measured. */
+export function firstShareBytes(shareMs: number): number {
+  return Math.min(SHARE_BYTES_MAX, shareMs * SHARE_BYTES_PER_MS);
 }
 
 /** The turns of all connections of a server. */
@@ -79,6 +91,8 @@ export class FairShare {
   #spare: Sharer[] = [];
   /** Counts turns. */
   turn = 0;
+  /** How long a share is. */
+  shareMs = SHARE_MS;
 
   constructor(requestTurn: () => void) {
     this.#requestTurn = requestTurn;

@@ -11,6 +11,7 @@ import type { Logger } from "../log/logger.ts";
 import { Console } from "../monitor/console/console.ts";
 import { NatsServer, type NatsServerOptions } from "../nats/nats_server.ts";
 import { type HttpAnswer, type HttpRequest, type Runtime, RuntimeError } from "../runtime/types.ts";
+import { SHARE_OF_SYNCED_MS } from "../nats/fair_share.ts";
 import { type RecoveredState, type ServerRecord, type Store, StoreError } from "../store/types.ts";
 import { StreamingCore } from "../streaming/core.ts";
 import type { CoreOptions } from "../streaming/world.ts";
@@ -90,6 +91,7 @@ export class StreamingServer {
     };
     const limits = resolveChannelLimits(options.limits);
     this.store = this.#buildStore(limits, encryptionKey);
+    if (this.store.isInstant !== true) this.nats.share.shareMs = SHARE_OF_SYNCED_MS;
     if (options.coreOnly) return;
 
     const server = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));

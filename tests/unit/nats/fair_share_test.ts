@@ -124,12 +124,15 @@ test("nats 3.10: input that waits waits on while its receiver lags, and goes on 
 });
 
 test("tail: a share is what takes its time, within bounds", () => {
-  const waiting = new WaitingInput();
-  for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, 10);
-  assert.equal(waiting.shareBytes, 4096);
-  for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, 0);
-  assert.equal(waiting.shareBytes, 262_144);
+  const waiting = new WaitingInput(0.05);
+  assert.equal(waiting.shareBytes, 16_384);
+  const measure = (tookMs: (bytes: number) => number) => {
+    for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, tookMs(waiting.shareBytes), 0.05);
+    return waiting.shareBytes;
+  };
+  assert.equal(measure(() => 10), 4096);
+  assert.equal(measure(() => 0), 524_288);
   // 1 ns per byte.
-  for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, waiting.shareBytes / 1e6);
-  assert.ok(Math.abs(waiting.shareBytes - 50_000) < 100, String(waiting.shareBytes));
+  const bytes = measure((share) => share / 1e6);
+  assert.ok(Math.abs(bytes - 50_000) < 100, String(bytes));
 });
