@@ -2,7 +2,7 @@
 import { ApiError, type ChannelDetails, type SubscriptionItem } from "./api.ts";
 import type { App } from "./app.ts";
 import { openDialog } from "./dialog.ts";
-import { h } from "./dom.ts";
+import { type Child, h } from "./dom.ts";
 import { count } from "./format.ts";
 import { KIND_TEXT, subscriptionName } from "./parts.ts";
 
@@ -69,6 +69,11 @@ export function deleteChannel(app: App, { name, msgs, subscriptions }: ChannelDe
   });
 }
 
+/** "NAME in CHANNEL", both of them put forward. */
+function inChannel(name: string, channel: string): Child[] {
+  return [h("b", {}, name), " in ", h("b", {}, channel)];
+}
+
 /** Forgets the position of a durable. */
 export function deleteDurable(app: App, { channel, item }: Target): void {
   const name = subscriptionName(item);
@@ -80,9 +85,7 @@ export function deleteDurable(app: App, { channel, item }: Target): void {
         "p",
         {},
         "The position of ",
-        h("b", {}, name),
-        " in ",
-        h("b", {}, channel),
+        inChannel(name, channel),
         ", and what it has pending, is forgotten for good.",
       ),
       h("p", {}, "Messages stay. Who subscribes with this name begins anew."),
@@ -114,9 +117,7 @@ export function pauseOrResume(app: App, { channel, item }: Target): void {
         h(
           "p",
           {},
-          h("b", {}, name),
-          " in ",
-          h("b", {}, channel),
+          inChannel(name, channel),
           " gets messages again. What is overdue goes out at once.",
         ),
       ]
@@ -124,9 +125,7 @@ export function pauseOrResume(app: App, { channel, item }: Target): void {
         h(
           "p",
           {},
-          h("b", {}, name),
-          " in ",
-          h("b", {}, channel),
+          inChannel(name, channel),
           " gets no messages and no redeliveries until it is resumed.",
         ),
         item.kind === "plain" && h("p", {}, "That is all that this client has in the channel outside of groups."),
@@ -158,9 +157,7 @@ export function rewind(app: App, { channel, item }: Target): void {
         "p",
         {},
         "The position of ",
-        h("b", {}, name),
-        " in ",
-        h("b", {}, channel),
+        inChannel(name, channel),
         ` is set back or forward. It was last sent ${item.last_sent}.`,
       ),
       h("p", {}, "What it has pending is forgotten; messages behind the new position are delivered (again)."),
