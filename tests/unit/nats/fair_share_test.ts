@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WaitingInput } from "../../../src/nats/fair_share.ts";
-import { FakeRuntime, type FakeSocket } from "../../helpers/fake_runtime.ts";
-import { createNats, pub } from "../../helpers/nats_server.ts";
+import { startFakeNats } from "../../helpers/fake_nats.ts";
+import type { FakeRuntime, FakeSocket } from "../../helpers/fake_runtime.ts";
+import { pub } from "../../helpers/nats_server.ts";
 
 interface World {
   readonly runtime: FakeRuntime;
@@ -14,16 +15,7 @@ interface World {
 }
 
 async function makeWorld(): Promise<World> {
-  const runtime = new FakeRuntime();
-  const nats = createNats(runtime.asRuntime());
-  await nats.listen();
-  const client = () => {
-    const socket = runtime.dial();
-    socket.send('CONNECT {"verbose":false}\r\n');
-    runtime.turn();
-    socket.take();
-    return socket;
-  };
+  const { runtime, client } = await startFakeNats({ verbose: false });
   const listener = client();
   listener.send("SUB > 1\r\n");
   runtime.turn();

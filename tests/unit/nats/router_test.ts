@@ -3,26 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesOf, byteString } from "../../../src/base/bytes.ts";
 import type { BusMessage } from "../../../src/nats/bus.ts";
-import type { NatsServer } from "../../../src/nats/nats_server.ts";
 import { SUBJECT_COUNT_MAX, type SubjectEntry } from "../../../src/nats/subject_table.ts";
-import { FakeRuntime, type FakeSocket } from "../../helpers/fake_runtime.ts";
-import { createNats, msg, pub } from "../../helpers/nats_server.ts";
+import { startFakeNats } from "../../helpers/fake_nats.ts";
+import { msg, pub } from "../../helpers/nats_server.ts";
 
 const EMPTY = new Uint8Array(0);
 
-async function makeWorld(): Promise<{ runtime: FakeRuntime; nats: NatsServer; client(): FakeSocket }> {
-  const runtime = new FakeRuntime();
-  const nats = createNats(runtime.asRuntime());
-  await nats.listen();
-  const client = () => {
-    const socket = runtime.dial();
-    socket.send('CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\n');
-    runtime.turn();
-    socket.take();
-    return socket;
-  };
-  return { runtime, nats, client };
-}
+const makeWorld = () => startFakeNats({ verbose: false, pedantic: false, headers: true, no_responders: true });
 
 test("nats 4.3: a literal subscription resolves one subject anew, a wildcard one all of them", async () => {
   const { nats } = await makeWorld();
