@@ -88,7 +88,8 @@ export class Delivery {
     if (item.holds !== 0) return;
     const context = this.#context;
     for (const subscription of item instanceof QueueGroup ? item.members : [item]) {
-      if (!subscription.online) continue;
+      // Whose timer still runs loses nothing; for what a leaver has just left it is the delay of 18.6 step 5.
+      if (!subscription.online || subscription.armed) continue;
       if (subscription.pending.count > 0 || subscription.startingUp) context.wheel.arm(subscription, context.nowMs);
     }
     if (item instanceof QueueGroup) this.markGroupReady(item);

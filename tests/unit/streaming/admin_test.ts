@@ -607,6 +607,21 @@ test("18.6: pause of a group: what a member leaves waits with the others, and wi
   for (const { sequence, count } of got) assert.equal(count > 0, sequence < 5, `${sequence}`);
 });
 
+test("18.6 step 5: what a member leaves to a paused group comes 100 ms after its leave, however soon the group is resumed", () => {
+  const b = bench();
+  const members: Subscriber[] = [1, 2].map(() => b.subscribe("foo", { queueGroup: "g", ackWaitSecs: 5 }));
+  b.fill("foo", 4);
+  for (const member of members) b.heard(member);
+  act(b, hold("pause", { queueGroup: "g" }));
+  b.unsubscribe(members[0]!);
+  b.pass(30);
+  act(b, hold("resume", { queueGroup: "g" }));
+  b.pass(60);
+  assert.equal(b.heard(members[1]!), "");
+  b.pass(20);
+  assert.equal(b.delivered(members[1]!).length, 2);
+});
+
 test("pause: targets that name nothing, and the hint for members of a group", () => {
   const b = bench();
   b.subscribe("foo", { queueGroup: "g" });
