@@ -1,7 +1,8 @@
 /**
  * What one client feels of another (targets.md, tail): the latency of a synchronous publisher alone, and beside a publisher at
  * full speed on another channel; that of a PING alone, and while 100 subscribers replay at once, with heartbeats so strict that
- * one answer more than half a second late ends the run.
+ * one answer more than half a second late ends the run. The same noise is made at a second server, too, while the probe asks
+ * the first one: what the probe feels of that is the machine's (cores, disk), and no server can be below it.
  *
  *     bun tests/bench/tail.ts --rounds 3
  */
@@ -76,9 +77,9 @@ async function withServer<T>(
   tail: Tail,
   work: (port: number, server: Running) => Promise<T>,
 ): Promise<T> {
-  const dir = path.join(settings.dataDir, `tail-${process.pid}`);
-  rmSync(dir, { recursive: true, force: true });
   const port = await freePort();
+  const dir = path.join(settings.dataDir, `tail-${process.pid}-${port}`);
+  rmSync(dir, { recursive: true, force: true });
   const store = tail.store === "file" ? ["-store", "file", "-dir", dir] : [];
   const limits = ["-mm", "0", "-mb", "0", "-msu", "0"];
   const server = startProcess([
@@ -103,31 +104,47 @@ function latencyOf(result: RunResult): Latency {
 
 interface Measured {
   readonly alone: Latency;
+  /** The noise is made at another server. */
+  readonly elsewhere: Latency;
   readonly beside: Latency;
 }
 
+/** The latency of the probe at one port while the noise is made at another, or at the same. */
+async function besideNoise(tail: Tail, port: number, noisePort: number): Promise<Latency> {
+  let isOver = false;
+  const noise = runGenerator({ ...tail.noise, host: HOST, port: noisePort, limitMs: LIMIT_MS })
+    .finally(() => isOver = true);
+  await new Promise<void>((resolve) => setTimeout(resolve, NOISE_LEAD_MS));
+  const result = await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: 0 });
+  if (isOver) throw new Error(`${tail.name}: the noise was over before the probe; it must have more messages`);
+  await noise;
+  return latencyOf(result);
+}
+
 async function measure(settings: Settings, tail: Tail): Promise<Measured> {
-  const probe = { ...tail.probe, host: HOST, limitMs: LIMIT_MS };
   const alone = await withServer(
     settings,
     tail,
-    async (port) => latencyOf(await runGenerator({ ...probe, port, warmup: tail.probe.messages })),
+    async (port) =>
+      latencyOf(
+        await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: tail.probe.messages }),
+      ),
   );
-  const beside = await withServer(settings, tail, async (port) => {
-    let isOver = false;
-    const noise = runGenerator({ ...tail.noise, host: HOST, port, limitMs: LIMIT_MS }).finally(() => isOver = true);
-    await new Promise<void>((resolve) => setTimeout(resolve, NOISE_LEAD_MS));
-    const result = await runGenerator({ ...probe, port, warmup: 0 });
-    if (isOver) throw new Error(`${tail.name}: the noise was over before the probe; it must have more messages`);
-    await noise;
-    return latencyOf(result);
-  });
-  return { alone, beside };
+  const elsewhere = await withServer(
+    settings,
+    tail,
+    (port) => withServer(settings, tail, (noisePort) => besideNoise(tail, port, noisePort)),
+  );
+  const beside = await withServer(settings, tail, (port) => besideNoise(tail, port, port));
+  return { alone, elsewhere, beside };
 }
 
 async function main({ settings, rounds, chosen, print }: LongRun<Tail>): Promise<void> {
-  print("| probe | store | alone p50 / p99 / p99.9 us | beside it p50 / p99 / p99.9 us | p99 against alone |");
-  print("|---|---|---|---|---|");
+  print(
+    "| probe | store | alone p50 / p99 / p99.9 us | beside it at another server | beside it at this server | " +
+      "p99 against alone | and against another server |",
+  );
+  print("|---|---|---|---|---|---|---|");
   for (const tail of chosen) {
     const samples: Measured[] = [];
     for (let round = 0; round < rounds; round++) samples.push(await measure(settings, tail));
@@ -135,12 +152,15 @@ async function main({ settings, rounds, chosen, print }: LongRun<Tail>): Promise
     const shown = (pick: (one: Measured) => Latency) =>
       [of((one) => pick(one).p50), of((one) => pick(one).p99), of((one) => pick(one).p999)].map(figure).join(" / ");
     const ratio = of(({ alone, beside }) => beside.p99 / alone.p99);
+    const ofMachine = of(({ elsewhere, beside }) => beside.p99 / elsewhere.p99);
     const verdict = tail.bound === undefined
       ? `${figure(ratio)}x`
       : `${ratio <= tail.bound ? "" : "**missed**: "}${figure(ratio)}x (at most ${tail.bound})`;
     print(
       `| ${tail.what} | ${tail.store.toUpperCase()} | ${shown(({ alone }) => alone)} | ` +
-        `${shown(({ beside }) => beside)} | ${verdict} |`,
+        `${shown(({ elsewhere }) => elsewhere)} | ${shown(({ beside }) => beside)} | ${verdict} | ${
+          figure(ofMachine)
+        }x |`,
     );
   }
 }
