@@ -90,7 +90,8 @@ const RULES: Readonly<Record<Folder, FolderRule>> = {
   // Programs of their own in the same executable: they talk to servers over sockets, terminals and files.
   cli: {
     values: ["base", "wire", "config", "log", "store"],
-    types: ["runtime", "server"],
+    // What a server's monitor answers is read here.
+    types: ["runtime", "server", "monitor"],
     valueFiles: [
       // The error class: what the platform refuses is told to the user.
       "src/runtime/types.ts",

@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import { quote } from "../base/quote.ts";
 import type { Arguments } from "./arguments.ts";
 import { secretOf } from "./connection.ts";
+import type { ChannelDetails, ChannelItem, ClientItem, DurableItem, SubscriptionItem } from "../monitor/console/rows.ts";
 import { readFileText } from "./files.ts";
 import { type CliHost, CommandError, UsageError } from "./host.ts";
 import { socketReason } from "./socket_reason.ts";
@@ -17,52 +18,30 @@ const PAGE_ROWS = 1000;
 /** A page of a thousand channels with their subscriptions is some MB; more is no answer of ours. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
-/** A subscription, or a queue group with its members. Names are those of the console's JSON. */
-export interface SubscriptionRow {
+/**
+ * A subscription, or a queue group with its members. Without redeliveries: only the console counts them by subscription, and
+ * rows also come from servers without it, and from directories.
+ */
+export interface SubscriptionRow extends Omit<SubscriptionItem, "redelivered"> {
   /** Where the row does not stand below its channel. */
-  readonly channel?: string;
-  readonly kind: "plain" | "durable" | "group" | "durable_group";
-  readonly client_id: string;
-  readonly durable_name: string;
-  readonly queue_name: string;
-  readonly members: readonly string[];
-  readonly is_offline: boolean;
-  readonly is_stalled: boolean;
-  readonly is_paused: boolean;
-  readonly last_sent: number;
-  readonly lag: number;
-  readonly lag_seconds: number | null;
-  readonly pending_count: number;
-  readonly max_inflight: number;
-  readonly ack_wait_secs: number;
+  readonly channel?: DurableItem["channel"];
 }
 
-/** A channel in a list. */
-export interface ChannelRow {
-  readonly name: string;
-  readonly msgs: number;
-  readonly bytes: number;
-  readonly first_seq: number;
-  readonly last_seq: number;
-  readonly subscriptions: number;
-  readonly pending: number;
-  readonly max_lag: number;
+/** A channel in a list. Whether something is paused or stalled, which the console counts. */
+export interface ChannelRow extends Omit<ChannelItem, "stalled" | "paused"> {
   readonly stalled: boolean;
   readonly paused: boolean;
 }
 
 /** One channel with what listens to it. */
-export interface ChannelDetails extends Omit<ChannelRow, "subscriptions"> {
+export interface ChannelWithSubscriptions extends Omit<ChannelRow, "subscriptions"> {
   readonly subscriptions: readonly SubscriptionRow[];
 }
 
-/** A client in a list. */
-export interface ClientRow {
-  readonly id: string;
-  readonly subscriptions: number;
-  /** Null: the server does not say. */
-  readonly heartbeat_failures: number | null;
-  readonly connected_ms: number | null;
+/** A client in a list. Null: the server does not say. */
+export interface ClientRow extends Omit<ClientItem, "heartbeat_failures" | "connected_ms"> {
+  readonly heartbeat_failures: ClientItem["heartbeat_failures"] | null;
+  readonly connected_ms: ClientItem["connected_ms"] | null;
 }
 
 interface Answer {
@@ -95,10 +74,8 @@ export class MonitorClient {
 
   /** All channels whose name contains `search`, by name. */
   async channels(search: string): Promise<ChannelRow[]> {
-    const rows = await this.#consoleList<ChannelRow>("channels", search);
-    if (rows !== undefined) {
-      return rows.map((row) => ({ ...row, stalled: Boolean(row.stalled), paused: Boolean(row.paused) }));
-    }
+    const rows = await this.#consoleList<ChannelItem>("channels", search);
+    if (rows !== undefined) return rows.map(withStates);
     const all = await this.#streamingChannels();
     return all.filter(({ name }) => holds(name, search)).map((channel) => {
       const { subscriptions } = channel;
@@ -110,18 +87,18 @@ export class MonitorClient {
   }
 
   /** One channel; undefined when there is none. */
-  async channel(name: string): Promise<ChannelDetails | undefined> {
+  async channel(name: string): Promise<ChannelWithSubscriptions | undefined> {
     if (await this.#isConsole()) {
       const answer = await this.#get(`console/api/channels/${encodeURIComponent(name)}`);
-      return answer.status === 404 ? undefined : this.#json(answer) as unknown as ChannelDetails;
+      return answer.status === 404 ? undefined : withStates(this.#json(answer) as unknown as ChannelDetails);
     }
     const answer = await this.#get(`streaming/channelsz?subs=1&channel=${encodeURIComponent(name)}`);
-    return answer.status === 404 ? undefined : channelDetails(this.#json(answer));
+    return answer.status === 404 ? undefined : streamingChannel(this.#json(answer));
   }
 
   /** All clients whose ID contains `search`, by ID. */
   async clients(search: string): Promise<ClientRow[]> {
-    const rows = await this.#consoleList<ClientRow>("clients", search);
+    const rows = await this.#consoleList<ClientItem>("clients", search);
     if (rows !== undefined) return rows;
     const all = await this.#pages("streaming/clientsz?", "clients");
     return all.filter(({ id }) => holds(String(id), search)).map(({ id, subs_count }) => ({
@@ -148,7 +125,7 @@ export class MonitorClient {
 
   /** Every durable and every durable group whose names contain `search`. */
   async durables(search: string): Promise<SubscriptionRow[]> {
-    const rows = await this.#consoleList<SubscriptionRow>("durables", search);
+    const rows = await this.#consoleList<DurableItem>("durables", search);
     if (rows !== undefined) return rows;
     const all = await this.#streamingChannels();
     return all.flatMap(({ name, subscriptions }) =>
@@ -194,8 +171,8 @@ export class MonitorClient {
     return await this.#pages(`console/api/${what}?search=${encodeURIComponent(search)}&`, what) as Row[];
   }
 
-  async #streamingChannels(): Promise<ChannelDetails[]> {
-    return (await this.#pages("streaming/channelsz?subs=1&", "channels")).map(channelDetails);
+  async #streamingChannels(): Promise<ChannelWithSubscriptions[]> {
+    return (await this.#pages("streaming/channelsz?subs=1&", "channels")).map(streamingChannel);
   }
 
   /** All rows of a list that comes in pages. */
@@ -281,8 +258,15 @@ function holds(text: string, search: string): boolean {
   return text.toLowerCase().includes(search.toLowerCase());
 }
 
+/** The console counts what is stalled and paused; servers without it let one know whether something is. */
+function withStates<Item extends Pick<ChannelItem, "stalled" | "paused">>(
+  item: Item,
+): Omit<Item, "stalled" | "paused"> & Pick<ChannelRow, "stalled" | "paused"> {
+  return { ...item, stalled: item.stalled > 0, paused: item.paused > 0 };
+}
+
 /** A channel of /streaming/channelsz. */
-function channelDetails(page: Loose): ChannelDetails {
+function streamingChannel(page: Loose): ChannelWithSubscriptions {
   const lastSequence = Number(page["last_seq"] ?? 0);
   const list = (page["subscriptions"] ?? []) as readonly Loose[];
   const subscriptions = grouped(list.map((item) => subscriptionRow(item, lastSequence)));

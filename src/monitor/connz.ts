@@ -17,29 +17,10 @@ import {
   uint64Parameter,
 } from "./query.ts";
 
-/** What is shown of any of them; the three kinds of connections become these. */
-interface Row {
-  readonly id: number;
-  readonly isWebSocket: boolean;
-  readonly ip: string;
-  readonly port: number;
-  readonly startedMs: number;
-  readonly lastActivityMs: number;
+/** What is shown of any of them: the three kinds of connections become these. */
+interface Row extends Omit<ClosedConnection, "stoppedMs" | "reason" | "subscriptions"> {
   /** Undefined: it is there. */
   readonly stopped: { readonly atMs: number; readonly reason: string } | undefined;
-  readonly rttMs: number;
-  readonly pendingBytes: number;
-  readonly inMessages: number;
-  readonly inBytes: number;
-  readonly outMessages: number;
-  readonly outBytes: number;
-  readonly name: string;
-  readonly lang: string;
-  readonly version: string;
-  readonly tls: TlsInfo | undefined;
-  readonly shownUser: string;
-  readonly account: string;
-  readonly subscriptionCount: number;
   /** Made when the page shows it. */
   readonly subscriptions: () => readonly SubscriptionRecord[];
 }
@@ -171,8 +152,8 @@ function openRow(connection: Connection): Row {
   return {
     id: connection.id,
     isWebSocket: connection.connectionType === "WEBSOCKET",
-    ip: connection.remoteAddress,
-    port: connection.remotePort,
+    remoteAddress: connection.remoteAddress,
+    remotePort: connection.remotePort,
     startedMs: connection.startedMs,
     lastActivityMs: connection.lastActivityMs,
     stopped: undefined,
@@ -196,8 +177,6 @@ function openRow(connection: Connection): Row {
 function closedRow(closed: ClosedConnection): Row {
   return {
     ...closed,
-    ip: closed.remoteAddress,
-    port: closed.remotePort,
     // Reference 2.9.10: what cannot be parsed ends with this one.
     stopped: { atMs: closed.stoppedMs, reason: closed.reason === "Parse Error" ? "Protocol Violation" : closed.reason },
     subscriptions: () => closed.subscriptions,
@@ -209,8 +188,8 @@ function ownRow({ time, runtimeVersion }: NatsView, own: OwnConnection): Row {
   return {
     id: own.id,
     isWebSocket: false,
-    ip: "127.0.0.1",
-    port: 0,
+    remoteAddress: "127.0.0.1",
+    remotePort: 0,
     startedMs: time.startedMs,
     lastActivityMs: Math.max(time.startedMs, own.lastActivityMs),
     stopped: undefined,
@@ -251,8 +230,8 @@ function connectionObject(
     cid: row.id,
     kind: "Client",
     type: row.isWebSocket ? "websocket" : "nats",
-    ip: row.ip,
-    port: row.port,
+    ip: row.remoteAddress,
+    port: row.remotePort,
     // The specification has it local; reference 2.9.10 shows UTC in every zone.
     start: time.utcOf(row.startedMs),
     last_activity: time.utcOf(row.lastActivityMs),

@@ -235,6 +235,7 @@ for (const target of TARGETS) {
       );
       const one = good(await bench.run("channels", "shown"));
       assert.match(one, /^plain +- +- +watcher +2 +1 +\S+(?: \S+)? +2\/2 +stalled$/m);
+      assert.equal(JSON.parse(good(await bench.run("channels", "shown", "--json"))).stalled, true);
       assert.match(good(await bench.run("clients")), /^watcher +1 /m);
       assert.match(good(await bench.run("clients", "watcher")), /^shown +plain +- +- +watcher +2 +1 /m);
       const missing = await bench.run("channels", "nothing");

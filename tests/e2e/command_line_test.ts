@@ -26,17 +26,6 @@ function logTexts(log: string): string[] {
   });
 }
 
-/** Waits until the file holds the text. The file system tells nobody in the same way everywhere, so this one looks again. */
-async function untilFileSays(path: string, text: string, program: TestProcess): Promise<string> {
-  for (let waitedMs = 0;; waitedMs += 10) {
-    const content = existsSync(path) ? readFileSync(path, "utf8") : "";
-    if (content.includes(text)) return content;
-    assert.ok(program.isRunning, `ended with ${program.exitStatus} before ${path} held "${text}": ${program.stderr}`);
-    assert.ok(waitedMs < 30_000, `${path} never held "${text}", but: ${content}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 /** The log of a start, a stop, and nothing between, operations.md 3.2 with the differences of this product. */
 const LIFE: readonly RegExp[] = [
   /^\[INF\] STREAM: Starting nats-streaming-server\[test-cluster\] version 0\.25\.6-stanchion\.\d+\.\d+\.\d+$/,
@@ -203,12 +192,12 @@ for (const target of TARGETS) {
       const [log, pid, moved] = [folder.file("server.log"), folder.file("server.pid"), folder.file("moved.log")];
       const command = [...await targetCommand(target), "-a", "127.0.0.1", "-p", "-1", "-l", log, "-P", pid];
       const program = new TestProcess(command);
-      await untilFileSays(log, "Streaming Server is ready", program);
+      await program.untilFileSays(log, "Streaming Server is ready");
       // Decimal, no line end, not for everybody.
-      assert.equal(await untilFileSays(pid, "", program), readFileSync(pid, "utf8"));
+      assert.equal(await program.untilFileSays(pid, ""), readFileSync(pid, "utf8"));
       renameSync(log, moved);
       program.signal("SIGUSR1");
-      assert.match(await untilFileSays(log, "\n", program), /File log re-opened/);
+      assert.match(await program.untilFileSays(log, "\n"), /File log re-opened/);
       assert.equal(readFileSync(pid, "utf8"), String(program.pid));
       for (const path of [log, pid]) assert.equal(statSync(path).mode & 0o007, 0, path);
       assert.equal(await program.stop(), 143);

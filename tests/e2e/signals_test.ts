@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import * as net from "node:net";
 import { describe, it } from "node:test";
-import { Waiter } from "../helpers/sockets.ts";
+import { tryDial, Waiter } from "../helpers/sockets.ts";
 import {
   PROCESS_TEST_MS_MAX,
   runTarget,
@@ -51,18 +51,6 @@ async function openClient(port: number): Promise<Client> {
   client.stream.write('CONNECT {"verbose":false,"protocol":1}\r\nPING\r\n');
   await client.got("PONG\r\n");
   return client;
-}
-
-/** How a connection attempt ends. */
-function attempt(port: number): Promise<string> {
-  return new Promise((resolve) => {
-    const stream = net.connect({ port, host: "127.0.0.1" });
-    stream.once("connect", () => {
-      stream.destroy();
-      resolve("connected");
-    });
-    stream.once("error", (error: Error & { code?: string }) => resolve(error.code ?? ""));
-  });
 }
 
 /** The server answers. */
@@ -126,7 +114,7 @@ for (const target of TARGETS) {
           clients[0]?.stream.write("SUB foo 1\r\nPUB foo 5\r\nhel");
           assert.equal(await server.stop("SIGKILL"), 137);
           for (const { closed } of clients) await closed;
-          assert.equal(await attempt(port), "ECONNREFUSED");
+          assert.equal(await tryDial(port), "ECONNREFUSED");
           server = await startServerProcess(target, { args: ["-p", String(port)] });
           assert.equal(server.port, port);
         }
@@ -176,7 +164,7 @@ describe("lame duck mode of the executable as nats-server", () => {
       server.process.signal("SIGUSR2");
       // Clients are told when the port is closed.
       await client.got('"ldm":true');
-      assert.equal(await attempt(server.port), "ECONNREFUSED");
+      assert.equal(await tryDial(server.port), "ECONNREFUSED");
       server.process.signal(signal);
       assert.equal(await server.process.exit, status);
       await client.closed;
@@ -223,7 +211,7 @@ describe("death at any moment", () => {
         // A moment is how much of its log is written, because times differ from machine to machine.
         if (lines > 0) await program.untilSaid(new RegExp(`(.*\\n){${lines * 4}}`));
         await program.stop("SIGKILL");
-        assert.equal(await attempt(port), "ECONNREFUSED");
+        assert.equal(await tryDial(port), "ECONNREFUSED");
       }
       const last = await startServerProcess("executable", { args: ["-p", String(port)] });
       await last.stop("SIGKILL");

@@ -18,7 +18,6 @@ import {
 import { join } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
-import { connect as connectStreaming } from "node-nats-streaming";
 import { ROOT } from "../../scripts/project.ts";
 import {
   PROCESS_TEST_MS_MAX,
@@ -30,7 +29,7 @@ import {
   type TestProcess,
 } from "../helpers/server_process.ts";
 import { readStore, realFiles } from "../helpers/store_validator.ts";
-import { closeStan, publish, type Stan } from "../interop/stan_client.ts";
+import { closeStan, connectStan, publish } from "../interop/stan_client.ts";
 
 const timeout = PROCESS_TEST_MS_MAX;
 const PLAIN = join(ROOT, "tests/golden/filestore/plain");
@@ -75,14 +74,6 @@ function start(target: TargetName, dir: string, clusterId?: string): Promise<Tes
 function troubles(log: string, dir: string): string[] {
   return log.trimEnd().split("\n").map((line) => line.replace(/^\[\d+\] \S+ \S+ /, "").replaceAll(dir, "DIR"))
     .filter((line) => !line.startsWith("[INF]"));
-}
-
-function connectTo(url: string, clientId: string): Promise<Stan> {
-  return new Promise((resolve, reject) => {
-    const client = connectStreaming(CLUSTER, clientId, { url, reconnect: false });
-    client.once("connect", () => resolve(client));
-    client.once("error", reject);
-  });
 }
 
 const ADVICE = "Nothing was changed. " +
@@ -218,7 +209,7 @@ for (const target of TARGETS) {
       assert.equal(check.exitStatus, 0);
       assert.match(check.stdout, /^A server uses this directory/m);
       assert.deepEqual(contentOf(dir), before);
-      const client = await connectTo(server.url, "still-here");
+      const client = await connectStan(server.url, "still-here", {}, CLUSTER);
       await publish(client, "orders", "served");
       await closeStan(client);
       assert.equal(await server.stop(), 143);

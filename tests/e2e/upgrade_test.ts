@@ -9,7 +9,6 @@ import { createHash } from "node:crypto";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { connect as connectStreaming } from "node-nats-streaming";
 import { ROOT } from "../../scripts/project.ts";
 import { decodeMsgProto, MsgProtoView } from "../../src/wire/stan_hot.ts";
 import { readStore, realFiles } from "../helpers/store_validator.ts";
@@ -23,7 +22,7 @@ import {
   TestFolder,
 } from "../helpers/server_process.ts";
 import { Waiter } from "../helpers/sockets.ts";
-import { closeStan, type Stan, subscribe } from "../interop/stan_client.ts";
+import { closeStan, connectStan, type Stan, subscribe } from "../interop/stan_client.ts";
 
 const timeout = PROCESS_TEST_MS_MAX;
 const GOLDEN = join(ROOT, "tests/golden/filestore");
@@ -99,14 +98,6 @@ function copyOf(directory: string, folder: TestFolder): string {
   const dir = folder.file("data");
   cpSync(join(GOLDEN, directory), dir, { recursive: true });
   return dir;
-}
-
-function connectTo(server: ServerProcess, clusterId: string, clientId: string): Promise<Stan> {
-  return new Promise((resolve, reject) => {
-    const client = connectStreaming(clusterId, clientId, { url: server.url, reconnect: false });
-    client.once("connect", () => resolve(client));
-    client.once("error", reject);
-  });
 }
 
 /** What a subscriber from the first message on is given, in the form of the fixture. */
@@ -190,7 +181,7 @@ async function openAndRead(target: TargetName, directory: string, open: Expected
       const again = deliveries.slice(0, redeliveredAtStart.length);
       assert.deepEqual(again, redeliveredAtStart.map((sequence) => ({ sequence, redelivered: true })), inbox);
     }
-    const client = await connectTo(server, clusterID, "reader");
+    const client = await connectStan(server.url, "reader", {}, clusterID);
     for (const [name, expected] of channels) {
       const page = await channelPage(server, name);
       const { msgs, bytes, first, last } = expected;

@@ -3,10 +3,11 @@
  * executable. Ports are chosen by the system and read from the log, so any number of servers can run side by side.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { ensureExecutable } from "../../scripts/executable.ts";
 import { ROOT } from "../../scripts/project.ts";
 import { findTool } from "../../scripts/toolchain.ts";
@@ -27,8 +28,11 @@ export const PROCESS_TEST_MS_MAX = 120_000;
 
 /** Building the executable is part of the wait of whoever comes first. */
 const START_MS_MAX = 60_000;
+/** How often a file is looked at that somebody else writes. */
+const FILE_LOOK_MS = 10;
 const LISTENING = /Listening for client connections on (.+):(\d+)$/m;
-const STREAMING_READY = "Streaming Server is ready";
+/** The line of a server that serves clients. */
+export const STREAMING_READY = "Streaming Server is ready";
 const CORE_READY = "[INF] Server is ready";
 
 function targetsOf(wanted: string | undefined): readonly TargetName[] {
@@ -139,6 +143,26 @@ export class TestProcess extends Waiter {
     if (said()) return;
     const why = late ? `within ${limitMs} ms` : `before it ended with status ${this.exitStatus}`;
     throw new Error(`The process did not say ${String(text)} ${why}. It said:\n${this.stdout}${this.stderr}`);
+  }
+
+  /**
+   * Waits until the file is there and holds `text`; resolves with all of it. Rejects as {@link untilSaid} does. The file system
+   * tells nobody in the same way everywhere, so this one looks again.
+   */
+  async untilFileSays(path: string, text: string, limitMs = START_MS_MAX): Promise<string> {
+    const endMs = performance.now() + limitMs;
+    for (;;) {
+      // What it wrote before its end is there when the end is known.
+      const { isRunning } = this;
+      const content = existsSync(path) ? readFileSync(path, "utf8") : undefined;
+      if (content?.includes(text) === true) return content;
+      if (!isRunning || performance.now() > endMs) {
+        const why = isRunning ? `within ${limitMs} ms` : `before the process ended with status ${this.exitStatus}`;
+        const found = content ?? "there is no such file";
+        throw new Error(`${path} did not say ${text} ${why}, but: ${found}\n${this.stdout}${this.stderr}`);
+      }
+      await delay(FILE_LOOK_MS);
+    }
   }
 
   /** By pid: Deno's `ChildProcess.kill` makes every end that follows look like one by that signal. */

@@ -125,6 +125,17 @@ export class Peer extends Waiter {
     });
   }
 
+  /** PING in, PONG out: the server is still there for this connection. Rejects when it is not. */
+  async ping(): Promise<void> {
+    const before = this.text().length;
+    const isAnswered = () => this.text().includes("PONG\r\n", before);
+    this.stream.write("PING\r\n");
+    await this.until(() => isAnswered() || this.hasEnded || this.hasClosed);
+    if (isAnswered()) return;
+    const got = JSON.stringify(this.text().slice(before));
+    throw new Error(`The connection ended before the PONG, after ${got}`, { cause: this.error });
+  }
+
   bytes(): Uint8Array {
     return Buffer.concat(this.received);
   }
@@ -143,6 +154,31 @@ export function dialPeer(port: number, host = "127.0.0.1"): Promise<Peer> {
       stream.off("error", reject);
       resolve(new Peer(stream));
     });
+  });
+}
+
+/**
+ * Opens a connection as NATS clients do with TLS: INFO in clear, then the handshake, then a CONNECT and the PONG of the first
+ * PING. Rejects when the server ends it before.
+ */
+export async function dialSecurePeer(port: number, options: tls.ConnectionOptions): Promise<Peer> {
+  const peer = await dialPeer(port);
+  await peer.until(() => peer.text().includes("\r\n") || peer.hasEnded || peer.hasClosed);
+  await peer.secure(options);
+  peer.stream.write('CONNECT {"verbose":false}\r\n');
+  await peer.ping();
+  return peer;
+}
+
+/** How an attempt to connect ends: "connected", or the code of the system's refusal. */
+export function tryDial(port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const stream = net.connect({ port, host: "127.0.0.1" });
+    stream.once("connect", () => {
+      stream.destroy();
+      resolve("connected");
+    });
+    stream.once("error", (error: Error & { code?: string }) => resolve(error.code ?? String(error)));
   });
 }
 

@@ -6,7 +6,6 @@
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { connect } from "node:net";
 import { delimiter, dirname } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
@@ -16,6 +15,7 @@ import { ensureExecutable } from "../../scripts/executable.ts";
 import { decodeMessage } from "../../src/wire/stan_codec.ts";
 import { freePort } from "../bench/processes.ts";
 import { PROCESS_TEST_MS_MAX, TestFolder, TestProcess } from "../helpers/server_process.ts";
+import { tryDial } from "../helpers/sockets.ts";
 import {
   closeStan,
   CLUSTER_ID,
@@ -79,7 +79,7 @@ class SuiteServer {
     const command = ["nats-streaming-server", ...this.#args];
     const started = new TestProcess(command, { cwd: this.#folder.path, env: { PATH: this.#path } });
     this.#process = started;
-    for (let polls = 0; !await isAccepting(this.port); polls++) {
+    for (let polls = 0; await tryDial(this.port) !== "connected"; polls++) {
       assert.ok(started.isRunning && polls < START_POLLS_MAX, `it does not accept: ${started.stdout}${started.stderr}`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
@@ -88,17 +88,6 @@ class SuiteServer {
   async stop(): Promise<void> {
     assert.equal(await this.#process?.stop(), STATUS_TERMINATED, this.log);
   }
-}
-
-function isAccepting(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
 
 async function withServer(args: (folder: TestFolder) => string[], work: (server: SuiteServer) => Promise<void>) {
@@ -131,7 +120,10 @@ async function connectSteady(url: string, clientId: string, options = {}): Promi
 /** Its end cannot be answered, because the server does not know it any more or is not there. */
 function drop(client: Stan): void {
   client.on("error", () => {});
-  (client as unknown as { nc?: { close(): void } }).nc?.close();
+  const { nc, pingTimer } = client as unknown as { nc?: { close(): void }; pingTimer?: ReturnType<typeof setTimeout> };
+  // Its next ping would throw in the middle of whatever test runs then.
+  clearTimeout(pingTimer);
+  nc?.close();
 }
 
 describe("node-nats-streaming as its own suite runs it", () => {

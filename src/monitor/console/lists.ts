@@ -1,5 +1,6 @@
 /** What is there: the overview, channels, clients and durables. All of it is also on the monitor's pages, so it is open. */
 import { displayText } from "../../base/bytes.ts";
+import type { ChannelDetails, ChannelItem, ClientItem, DurableItem, SubscriptionItem } from "./rows.ts";
 import type { Channel } from "../../streaming/channel.ts";
 import type { QueueGroup } from "../../streaming/queue_group.ts";
 import type { StanSubscription } from "../../streaming/subscription.ts";
@@ -157,7 +158,7 @@ export function channelList(view: ConsoleView, query: URLSearchParams): unknown 
 }
 
 /** `GET channels/NAME` */
-export function channelDetails(view: ConsoleView, channel: Channel): unknown {
+export function channelDetails(view: ConsoleView, channel: Channel): ChannelDetails {
   const { limits } = channel;
   return {
     ...channelObject(channel),
@@ -178,7 +179,7 @@ export function clientList(view: ConsoleView, query: URLSearchParams): unknown {
   const nowMs = view.nowMs();
   return {
     ...paging,
-    clients: items.map((client) => ({
+    clients: items.map((client): ClientItem => ({
       id: client.id,
       subscriptions: client.subscriptions.size,
       heartbeat_failures: client.failedHeartbeats,
@@ -200,7 +201,7 @@ export function durableList(view: ConsoleView, query: URLSearchParams): unknown 
   }, DURABLE_FIGURES);
   return {
     ...paging,
-    durables: items.map(({ channel, entry }) => ({
+    durables: items.map(({ channel, entry }): DurableItem => ({
       ...subscriptionObject(view, channel, entry),
       channel: displayText(channel.name),
     })),
@@ -237,12 +238,12 @@ function countOf(channel: Channel): number {
   return count;
 }
 
-function kindOf({ group, parts }: Entry): "plain" | "durable" | "group" | "durable_group" {
+function kindOf({ group, parts }: Entry): SubscriptionItem["kind"] {
   if (group !== undefined) return group.isDurable ? "durable_group" : "group";
   return parts[0]!.record.isDurable ? "durable" : "plain";
 }
 
-function namesOf({ group, parts }: Entry): { durable_name: string; queue_name: string } {
+function namesOf({ group, parts }: Entry): Pick<SubscriptionItem, "durable_name" | "queue_name"> {
   if (group === undefined) return { durable_name: displayText(parts[0]!.record.durableName), queue_name: "" };
   // A durable group is known by `durable:queue`, and only the latter may have a colon.
   const at = group.isDurable ? group.name.indexOf(":") : -1;
@@ -280,7 +281,7 @@ function isPaused({ group, parts }: Entry): boolean {
   return (group ?? parts[0]!).isPaused;
 }
 
-function channelObject(channel: Channel) {
+function channelObject(channel: Channel): ChannelItem {
   const { messages } = channel;
   const entries = [...entriesOf(channel)];
   return {
@@ -297,7 +298,7 @@ function channelObject(channel: Channel) {
   };
 }
 
-function subscriptionObject(view: ConsoleView, channel: Channel, entry: Entry) {
+function subscriptionObject(view: ConsoleView, channel: Channel, entry: Entry): SubscriptionItem {
   const { group, parts } = entry;
   const online = parts.filter((part) => part.online);
   return {

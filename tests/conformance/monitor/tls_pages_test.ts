@@ -5,13 +5,12 @@
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import * as net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import * as tls from "node:tls";
 import { makeCertificate } from "../../helpers/certificates.ts";
 import { withConfig } from "../../helpers/configured_server.ts";
 import { askJson, monitorPortOf } from "../../helpers/monitor_client.ts";
+import { dialSecurePeer, type Peer } from "../../helpers/sockets.ts";
 
 const authority = makeCertificate({ commonName: "Page test authority", isAuthority: true });
 const own = makeCertificate({ commonName: "localhost", issuer: authority, ipAddresses: ["127.0.0.1"] });
@@ -20,30 +19,14 @@ const alice = makeCertificate({ commonName: "alice", organization: "Wonder, Ltd"
 const CONFIG = 'http: "127.0.0.1:-1"\n' +
   'tls { cert_file: "FOLDER/cert.pem", key_file: "FOLDER/key.pem", ca_file: "FOLDER/ca.pem", verify: true, timeout: 10 }\n';
 
-/** Connects with TLS behind the INFO; resolves with the socket after the first PONG. */
-function connectSecure(port: number, maxVersion: "TLSv1.2" | "TLSv1.3"): Promise<tls.TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const plain = net.connect(port, "127.0.0.1");
-    plain.on("error", reject);
-    plain.once("data", () => {
-      plain.pause();
-      const socket = tls.connect({
-        socket: plain,
-        ca: authority.certificate,
-        cert: alice.certificate,
-        key: alice.key,
-        servername: "localhost",
-        maxVersion,
-        checkServerIdentity: () => undefined,
-      });
-      socket.on("error", reject);
-      socket.once("secureConnect", () => socket.write('CONNECT {"verbose":false}\r\nPING\r\n'));
-      let text = "";
-      socket.on("data", (bytes) => {
-        text += String(bytes);
-        if (text.includes("PONG")) resolve(socket);
-      });
-    });
+/** A client with a certificate. */
+function dialAlice(port: number, maxVersion: "TLSv1.2" | "TLSv1.3"): Promise<Peer> {
+  return dialSecurePeer(port, {
+    ca: authority.certificate,
+    cert: alice.certificate,
+    key: alice.key,
+    maxVersion,
+    checkServerIdentity: () => undefined,
   });
 }
 
@@ -61,7 +44,7 @@ test("operations.md 5.8: version, suite, and with auth=1 the certificate of a cl
     const monitor = monitorPortOf(lines.join("\n"));
     const varz = await askJson(monitor, "/varz");
     assert.deepEqual([varz["tls_required"], varz["tls_verify"], varz["tls_timeout"]], [true, true, 10]);
-    const sockets = [await connectSecure(port, "TLSv1.3"), await connectSecure(port, "TLSv1.2")];
+    const peers = [await dialAlice(port, "TLSv1.3"), await dialAlice(port, "TLSv1.2")];
     try {
       const plain = await askJson(monitor, "/connz") as { connections: Record<string, unknown>[] };
       assert.deepEqual(plain.connections.map((one) => one["tls_version"]), ["1.3", "1.2"]);
@@ -79,7 +62,7 @@ test("operations.md 5.8: version, suite, and with auth=1 the certificate of a cl
         });
       }
     } finally {
-      for (const socket of sockets) socket.destroy();
+      for (const { stream } of peers) stream.destroy();
     }
   }, { programName: "nats-server", prepare });
 });

@@ -3,12 +3,12 @@
  * clients see is also asked of the reference (`NATS_ORACLE=/usr/sbin/nats-server`). Signals and exit status: tests/e2e.
  */
 import assert from "node:assert/strict";
-import * as net from "node:net";
 import { test } from "node:test";
 import type { NatsServer, NatsServerOptions } from "../../../src/nats/nats_server.ts";
 import { withConfig } from "../../helpers/configured_server.ts";
 import { FakeRuntime, type FakeSocket } from "../../helpers/fake_runtime.ts";
 import { createNats, msg, ORACLE, pub, RecordedLog } from "../../helpers/nats_server.ts";
+import { tryDial } from "../../helpers/sockets.ts";
 
 const isOracle = ORACLE !== undefined && ORACLE !== "";
 const QUIET = '{"verbose":false,"pedantic":false,"protocol":1}';
@@ -89,12 +89,7 @@ test("nats 16: 63. new connects are refused while clients are still served", () 
     const client = await server.client({ protocol: 1 });
     const gone = server.lameDuck();
     await client.takeUntil("\r\n");
-    const stream = net.connect({ port: server.port, host: "127.0.0.1" });
-    const code = await new Promise<string | undefined>((resolve) => {
-      stream.once("connect", () => resolve("connected"));
-      stream.once("error", (error: Error & { code?: string }) => resolve(error.code));
-    });
-    assert.equal(code, "ECONNREFUSED");
+    assert.equal(await tryDial(server.port), "ECONNREFUSED");
     await client.answers("SUB foo 1\r\n" + pub("foo", "x"), msg("foo", 1, "x"));
     // Ends the wait; the reference is killed by the helper.
     if (isOracle) return;

@@ -4,13 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import * as net from "node:net";
+import type * as net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as tls from "node:tls";
 import { makeCertificate, type TestCertificate } from "../../helpers/certificates.ts";
 import { type ConfiguredServer, withConfig } from "../../helpers/configured_server.ts";
 import { msg, ORACLE, pub, type RawClient } from "../../helpers/nats_server.ts";
+import { dialSecurePeer } from "../../helpers/sockets.ts";
 
 const isOracle = ORACLE !== undefined && ORACLE !== "";
 /** Told at every reload. */
@@ -390,27 +391,12 @@ function install(server: Pick<ConfiguredServer, "folder">, { certificate, key }:
   writeFileSync(join(server.folder, "key.pem"), key);
 }
 
-/** A connection with TLS that has sent a CONNECT and got its PONG; who the server said it was. */
-async function secure(port: number): Promise<{ commonName: string; stream: tls.TLSSocket; ping(): Promise<void> }> {
-  const plain = net.connect({ port, host: "127.0.0.1" });
-  await new Promise((resolve) => plain.once("data", resolve));
-  const stream = tls.connect({ socket: plain, rejectUnauthorized: false });
-  await new Promise<void>((resolve, reject) => {
-    stream.once("secureConnect", () => resolve());
-    stream.once("error", reject);
-  });
-  const ping = async () => {
-    stream.write("PING\r\n");
-    for (let text = ""; !text.includes("PONG\r\n");) {
-      text += await new Promise<string>((resolve, reject) => {
-        stream.once("data", (bytes) => resolve(String(bytes)));
-        stream.once("close", () => reject(new Error("closed")));
-      });
-    }
-  };
-  stream.write('CONNECT {"verbose":false}\r\n');
-  await ping();
-  return { commonName: String(stream.getPeerCertificate().subject.CN), stream, ping };
+const dialSecure = (port: number) => dialSecurePeer(port, { rejectUnauthorized: false });
+
+/** Who the server said it was. */
+function serverName(stream: net.Socket): string {
+  assert.ok(stream instanceof tls.TLSSocket);
+  return String(stream.getPeerCertificate().subject.CN);
 }
 
 test("nats 7, operations 2.8: new certificate files serve new connections, old ones keep theirs", () =>
@@ -419,8 +405,8 @@ test("nats 7, operations 2.8: new certificate files serve new connections, old o
     const on = await server.reload(TLS);
     assert.ok(on.includes("[INF] Reloaded: tls = enabled"), on.join("\n"));
     assert.equal((await server.client()).info.tls_required, true);
-    const early = await secure(server.port);
-    assert.equal(early.commonName, "first");
+    const early = await dialSecure(server.port);
+    assert.equal(serverName(early.stream), "first");
     // The same files: no change. (The reference tells one as soon as there was a handshake.)
     const unchanged = await server.reload(TLS);
     if (!isOracle) assert.deepEqual(unchanged, [...ALWAYS, DONE]);
@@ -428,15 +414,15 @@ test("nats 7, operations 2.8: new certificate files serve new connections, old o
     install(server, second);
     const renewed = await server.reload(TLS);
     assert.deepEqual(renewed, [...ALWAYS, "[INF] Reloaded: tls = enabled", DONE]);
-    const late = await secure(server.port);
-    assert.equal(late.commonName, "second");
+    const late = await dialSecure(server.port);
+    assert.equal(serverName(late.stream), "second");
     await early.ping();
 
     writeFileSync(join(server.folder, "key.pem"), first.key);
     const [line = ""] = await server.reload(TLS);
     assert.match(line, /^\[ERR\] Failed to reload server configuration: /);
-    const still = await secure(server.port);
-    assert.equal(still.commonName, "second");
+    const still = await dialSecure(server.port);
+    assert.equal(serverName(still.stream), "second");
 
     const off = await server.reload("");
     assert.ok(off.includes("[INF] Reloaded: tls = disabled"), off.join("\n"));
@@ -454,7 +440,7 @@ ours("nats 7, 8: renewed certificate files serve new WebSocket connections, too"
         stream.once("secureConnect", () => resolve());
         stream.once("error", reject);
       });
-      const name = String(stream.getPeerCertificate().subject.CN);
+      const name = serverName(stream);
       stream.destroy();
       return name;
     };

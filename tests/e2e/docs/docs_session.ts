@@ -1,12 +1,11 @@
 /** Does what a page of the manual says, in a directory of its own, with the executable and ports that are free. */
 import assert from "node:assert/strict";
-import { chmodSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
-import { setTimeout as delay } from "node:timers/promises";
 import { ROOT } from "../../../scripts/project.ts";
-import { runtimePath, targetCommand, TestFolder, TestProcess } from "../../helpers/server_process.ts";
+import { runtimePath, STREAMING_READY, targetCommand, TestFolder, TestProcess } from "../../helpers/server_process.ts";
 import { type DocsStep, outputDifference } from "./docs_page.ts";
 
 /** The ports that the manual names, and those that stand for them in a run. */
@@ -56,8 +55,7 @@ export class DocsSession implements AsyncDisposable {
       }
       case "server":
         assert.ok(this.#server?.isRunning !== true, `${place}: a server runs already`);
-        this.#server = this.#start(`exec ${step.script}`);
-        await this.#untilServed(place, this.#server);
+        await this.#startServer(place, step.script);
         return;
       case "stopped":
         assert.ok(this.#server !== undefined, `${place}: there is no server`);
@@ -149,15 +147,24 @@ export class DocsSession implements AsyncDisposable {
     });
   }
 
-  /** The port for clients opens when they are served (decisions.md 14); the log may be in a file. */
-  async #untilServed(place: string, server: TestProcess): Promise<void> {
-    const port = Number(this.#ports.get(CLIENT_PORT));
-    const limitMs = performance.now() + STEP_MS_MAX;
-    while (!await canConnect(port)) {
-      assert.ok(server.isRunning, `${place}: the server ended:\n${server.stderr}`);
-      assert.ok(performance.now() < limitMs, `${place}: the server opens no port:\n${server.stderr}`);
-      await delay(20);
-    }
+  /** Starts it and waits until it says that it serves: on standard error, or where its configuration has the log. */
+  async #startServer(place: string, script: string): Promise<void> {
+    const logFile = this.#logFileOf(script);
+    // Its lines would be taken for those of this start.
+    assert.ok(logFile === undefined || !existsSync(logFile), `${place}: there is a log of an earlier server`);
+    this.#server = this.#start(`exec ${script}`);
+    const served = logFile === undefined
+      ? this.#server.untilSaid(STREAMING_READY, STEP_MS_MAX)
+      : this.#server.untilFileSays(logFile, STREAMING_READY, STEP_MS_MAX);
+    await served.catch((error: unknown) => assert.fail(`${place}: ${error}`));
+  }
+
+  /** The log file that the configuration of a server names. */
+  #logFileOf(script: string): string | undefined {
+    const [, config] = / -c (\S+)/.exec(script) ?? [];
+    if (config === undefined) return undefined;
+    const [, name] = /^log_file: "(.+)"$/m.exec(readFileSync(this.#folder.file(config), "utf8")) ?? [];
+    return name === undefined ? undefined : this.#folder.file(name);
   }
 
   async #checkConfig(place: string, name: string): Promise<void> {
@@ -183,14 +190,6 @@ export class DocsSession implements AsyncDisposable {
 
 function quoted(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
-function canConnect(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = connect(port, "127.0.0.1");
-  socket.once("connect", () => resolve(true));
-  socket.once("error", () => resolve(false));
-  return promise.finally(() => socket.destroy());
 }
 
 /**

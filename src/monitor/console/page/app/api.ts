@@ -1,4 +1,5 @@
 /** The console's API, as seen from the page. Addresses are relative: behind a proxy the page may stand anywhere. */
+export type { ChannelDetails, ChannelItem, ClientItem, DurableItem, SubscriptionItem } from "../../rows.ts";
 
 export interface Access {
   readonly token_configured: boolean;
@@ -43,59 +44,6 @@ export interface Overview {
     readonly event_loop_delay_ms: number;
     readonly disk_free_bytes: number | null;
   };
-}
-
-export interface ChannelItem {
-  readonly name: string;
-  readonly msgs: number;
-  readonly bytes: number;
-  readonly first_seq: number;
-  readonly last_seq: number;
-  readonly subscriptions: number;
-  readonly pending: number;
-  readonly max_lag: number;
-  readonly stalled: number;
-  readonly paused: number;
-}
-
-export interface SubscriptionItem {
-  readonly kind: "plain" | "durable" | "group" | "durable_group";
-  readonly client_id: string;
-  readonly durable_name: string;
-  readonly queue_name: string;
-  readonly members: readonly string[];
-  readonly is_offline: boolean;
-  readonly is_stalled: boolean;
-  readonly is_paused: boolean;
-  readonly last_sent: number;
-  readonly lag: number;
-  readonly lag_seconds: number | null;
-  readonly pending_count: number;
-  readonly max_inflight: number;
-  readonly ack_wait_secs: number;
-  readonly redelivered: number;
-}
-
-export interface ChannelDetails extends Omit<ChannelItem, "subscriptions"> {
-  readonly limits: {
-    readonly max_msgs: number;
-    readonly max_bytes: number;
-    readonly max_age_ms: number;
-    readonly max_subscriptions: number;
-    readonly max_inactivity_ms: number;
-  };
-  readonly subscriptions: readonly SubscriptionItem[];
-}
-
-export interface ClientItem {
-  readonly id: string;
-  readonly subscriptions: number;
-  readonly heartbeat_failures: number;
-  readonly connected_ms: number;
-}
-
-export interface DurableItem extends SubscriptionItem {
-  readonly channel: string;
 }
 
 export interface MessageItem {
