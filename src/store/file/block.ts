@@ -94,6 +94,14 @@ export class Block {
     return i + 1 < this.count ? this.index[(i + 1) * BLOCK_INDEX_STRIDE]! - RECORD_HEADER_BYTES : this.usedBytes;
   }
 
+  /** Payload bytes of the entries that are not as safe as promised. */
+  get stagedBytes(): number {
+    const { count, firstStaged } = this;
+    if (firstStaged >= count) return 0;
+    return this.usedBytes - this.index[firstStaged * BLOCK_INDEX_STRIDE]! -
+      (count - firstStaged - 1) * RECORD_HEADER_BYTES;
+  }
+
   /** Takes the entries from `count` on back: nobody has seen them. */
   cutTo(count: number): void {
     if (count >= this.count) return;

@@ -27,14 +27,9 @@ import { DescriptorPool, LogFile } from "./log_file.ts";
 import { FileMessageLog } from "./message_log.ts";
 import type { FileStoreOptions } from "./options.ts";
 import { Prefetch } from "./prefetch.ts";
-import {
-  recoverClients,
-  type RecoverContext,
-  type RecoveredLog,
-  recoverMessages,
-  recoverServer,
-  recoverSubscriptions,
-} from "./recover.ts";
+import { type RecoverContext, recoverServer } from "./recover.ts";
+import { type RecoveredLog, recoverMessages } from "./recover_messages.ts";
+import { recoverClients, recoverSubscriptions } from "./recover_typed.ts";
 import { CACHE_BYTES_MAX, type FileStoreShared, LoadQueue, messageOf, type Ticked, toStoreError } from "./shared.ts";
 import { FileSubscriptionLog } from "./subscription_log.ts";
 

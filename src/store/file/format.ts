@@ -17,6 +17,8 @@ export const RECORD_HEADER_BYTES = 8;
 export const INDEX_RECORD_BYTES = 32;
 /** What limits and slices count for a message besides its payload: record header and index record (stores.md 2.4). */
 export const MESSAGE_OVERHEAD_BYTES = RECORD_HEADER_BYTES + INDEX_RECORD_BYTES;
+/** What an encoded message has at most besides channel, reply and data. */
+export const MESSAGE_ENVELOPE_BYTES_MAX = 5 + 3 * 5 + 2 * 10;
 /** Largest payload of a typed record. */
 export const TYPED_PAYLOAD_BYTES_MAX = 0xff_ffff;
 
@@ -146,6 +148,11 @@ export function isIndexRecordIntact(bytes: Uint8Array, at: number, crc: Crc32): 
 export function isZero(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (bytes[at] !== 0) return false;
   return true;
+}
+
+/** A checksum as the reference prints it. */
+export function checksumText(checksum: number): string {
+  return `0x${checksum.toString(16).padStart(8, "0")}`;
 }
 
 /** Names of the files of slice `number` in its channel's directory. */

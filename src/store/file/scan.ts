@@ -3,7 +3,7 @@
  * or damage with good records behind it. Decides nothing and changes nothing; whoever asked acts on the outcome.
  */
 import type { Crc32 } from "./crc.ts";
-import { isZero, readU32, RECORD_HEADER_BYTES, VERSION_BYTES } from "./format.ts";
+import { checksumText, isZero, readU32, RECORD_HEADER_BYTES, VERSION_BYTES } from "./format.ts";
 
 /** Bytes of a file by position: fewer than asked only at its end. */
 export interface ByteSource {
@@ -142,7 +142,9 @@ function tryRecord(window: Window, position: number, rules: RecordRules, crc: Cr
   const { bytes } = window;
   if (rules.checkCrc) {
     const actual = crc.of(bytes, start, start + size);
-    if (actual !== storedCrc) return `corrupted data, expected crc to be ${hex(storedCrc)}, got ${hex(actual)}`;
+    if (actual !== storedCrc) {
+      return `corrupted data, expected crc to be ${checksumText(storedCrc)}, got ${checksumText(actual)}`;
+    }
   }
   if (!rules.accept(type, bytes, start, start + size)) return "the record cannot be decoded";
   found?.(position, type, bytes, start, start + size);
@@ -179,8 +181,4 @@ function findNext(window: Window, position: number, rules: RecordRules, crc: Crc
     if (tryRecord(window, at, strict, crc) === "" && rules.isOurs?.(window.bytes) !== false) return at;
   }
   return -1;
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16).padStart(8, "0")}`;
 }

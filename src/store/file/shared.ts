@@ -1,4 +1,5 @@
 /** What the parts of one FILE store share. */
+import { displayText } from "../../base/bytes.ts";
 import type { LogView } from "../../log/types.ts";
 import type { Disk } from "../../runtime/types.ts";
 import { StoreError } from "../types.ts";
@@ -82,4 +83,24 @@ export function toStoreError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const code = systemCodeOf(error) === "NO_SPACE" ? "STORE_DISK_FULL" : "STORE_IO";
   return new StoreError(code, clientTextOf(error), { cause: error });
+}
+
+/**
+ * Removes files of a channel that count for nothing, in this order; returns those that are left. It ends at the first that
+ * cannot be removed now: a hole between slices would look like lost messages after a restart.
+ */
+export function removeFiles(
+  { disk, log }: Pick<FileStoreShared, "disk" | "log">,
+  channel: string,
+  paths: readonly string[],
+): string[] {
+  for (const [i, path] of paths.entries()) {
+    try {
+      if (disk.stat(path) !== undefined) disk.remove(path);
+    } catch (error) {
+      log.debug(`Channel "${displayText(channel)}": ${messageOf(error)}`);
+      return paths.slice(i);
+    }
+  }
+  return [];
 }

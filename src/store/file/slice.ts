@@ -1,6 +1,7 @@
 /** One slice of a channel's message log: what is in its two files, and where (stores.md 4.7, 4.8, 5.4). */
 import { INDEX_RECORD_BYTES, MESSAGE_OVERHEAD_BYTES, VERSION_BYTES } from "./format.ts";
 import type { LogFile } from "./log_file.ts";
+import type { SliceLimits } from "./options.ts";
 
 /** Records of consecutive sequences. A slice has more than one only where records were damaged or are missing. */
 export interface Run {
@@ -47,6 +48,15 @@ export class Slice {
   get lastSequence(): number {
     const run = this.runs[this.runs.length - 1];
     return run === undefined ? 0 : run.firstSequence + run.count - 1;
+  }
+
+  /** stores.md 5.4: the next message belongs into another slice; its stamp is the time of now. */
+  isFull({ maxMessages, maxBytes, maxAgeMs }: SliceLimits, stampHigh: number, stampLow: number): boolean {
+    if (maxBytes > 0 && this.bytes >= maxBytes) return true;
+    if (maxMessages > 0 && this.recordCount >= maxMessages) return true;
+    if (maxAgeMs === 0 || this.recordCount === 0) return false;
+    const ageNs = (stampHigh - this.firstStampHigh) * 4_294_967_296 + (stampLow - this.firstStampLow);
+    return ageNs >= maxAgeMs * 1e6;
   }
 
   /** Counts a record behind all others. */

@@ -1,0 +1,536 @@
+/**
+ * The messages of a channel, from the bytes of its slices and of its purge mark (stores.md 6.2). An index is believed as far as
+ * it can be, and built from the data file where it cannot.
+ */
+import { displayText } from "../../base/bytes.ts";
+import type { DiskFile } from "../../runtime/types.ts";
+import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
+import { StoreError } from "../types.ts";
+import type { FindingLevel } from "./findings.ts";
+import {
+  checksumText,
+  FILE_VERSION,
+  INDEX_RECORD_BYTES,
+  IndexRecord,
+  isZero,
+  readU32,
+  RECORD_HEADER_BYTES,
+  sliceNames,
+  sliceNumber,
+  VERSION_BYTES,
+  versionBytes,
+  writeIndexRecord,
+} from "./format.ts";
+import { LogFile } from "./log_file.ts";
+import { PURGE_FILE, type PurgeMark, purgeMarkPath, readPurgeMarks, writePurgeMarks } from "./purge_mark.ts";
+import {
+  asideName,
+  keepAside,
+  LOST_VERSION,
+  readVersion,
+  type RecoverContext,
+  refuseOtherPolynomial,
+  sourceOf,
+} from "./recover.ts";
+import { type ByteSource, type RecordRules, scanRecords, type ScanResult } from "./scan.ts";
+import { messageOf } from "./shared.ts";
+import { Slice } from "./slice.ts";
+import { TAIL_BYTES_MAX, TailCheck } from "./tail_check.ts";
+
+/** Index records written at once while an index is built. */
+const INDEX_CHUNK_BYTES = 256 * 1024;
+/** Index records read at once. */
+const INDEX_READ_BYTES = 512 * 1024;
+const INDEX_WORDS = INDEX_RECORD_BYTES / 4;
+
+/** One channel's messages. */
+export interface RecoveredLog {
+  readonly slices: Slice[];
+  readonly damaged: number[];
+  /** Records were cut: positions behind the last message must be put back (stores.md 6.7). */
+  readonly wasCut: boolean;
+  /** An operator removed everything up to there. */
+  readonly mark: PurgeMark | undefined;
+}
+
+/** Two halves as one number; -1 when it is no safe integer. */
+function safeNumber(high: number, low: number): number {
+  return high >>> 0 > 0x1f_ffff ? -1 : high * 4_294_967_296 + (low >>> 0);
+}
+
+/** The first slice that may hold what was written last: so much, and no more, is looked at twice. */
+function firstLate({ disk }: RecoverContext, directory: string, numbers: readonly number[]): number {
+  let bytes = 0;
+  let i = numbers.length - 1;
+  for (; i > 0 && bytes <= TAIL_BYTES_MAX; i--) {
+    bytes += disk.stat(`${directory}/${sliceNames(numbers[i]!).data}`)?.sizeBytes ?? 0;
+  }
+  return numbers[i] ?? 0;
+}
+
+/** Recovers the message log in `directory`. Throws {@link StoreError} where the start must stop. */
+export function recoverMessages(context: RecoverContext, channel: string, directory: string): RecoveredLog {
+  const numbers: number[] = [];
+  let isMarked = false;
+  for (const { name, kind } of context.disk.list(directory)) {
+    if (kind !== "file") continue;
+    isMarked ||= name === PURGE_FILE;
+    const number = name === "msgs.dat" ? NaN : sliceNumber(name);
+    if (number === undefined) continue;
+    if (Number.isNaN(number)) {
+      throw new StoreError(
+        "STORE_DAMAGED",
+        `unable to recover message store for [${displayText(channel)}]: message log has an invalid name: ${name}`,
+      );
+    }
+    numbers.push(number);
+  }
+  numbers.sort((a, b) => a - b);
+  const lateNumber = firstLate(context, directory, numbers);
+  const slices: Slice[] = [];
+  const damaged: number[] = [];
+  const marks = isMarked ? readPurgeMarks(context.disk, directory) : [];
+  let wasCut = false;
+  let last = 0;
+  for (const number of numbers) {
+    // A purge that was interrupted: the slice that shall keep the last sequence is there, and those before it still are.
+    const isKept = last > 0 && marks.some(({ sequence }) => sequence === last);
+    const lastBefore = isKept ? last - 1 : last;
+    const recovered = new SliceRecovery(context, channel, directory, number, lastBefore, number >= lateNumber).run();
+    wasCut ||= recovered.wasCut;
+    damaged.push(...recovered.damaged);
+    const { slice } = recovered;
+    if (slice.recordCount === 0) {
+      slice.data.retire();
+      slice.index.retire();
+      if (context.apply) removeSlice(context, channel, slice);
+      continue;
+    }
+    if (last > 0 && slice.firstSequence > last + 1) {
+      context.report({
+        level: "damaged",
+        channel,
+        path: slice.data.path,
+        offset: VERSION_BYTES,
+        text: `messages ${last + 1} to ${
+          slice.firstSequence - 1
+        } are missing between two slices; all others are served`,
+      });
+    }
+    slices.push(slice);
+    last = slice.lastSequence;
+  }
+  const mark = marks.find((one) => isOfThisLog(context, one, slices));
+  if (mark !== marks[0]) keepMark(context, channel, directory, mark);
+  return { slices, damaged, wasCut, mark };
+}
+
+/**
+ * Whether `mark` speaks of these messages. The reference, which does not know it, may have emptied the log and begun anew
+ * (stores.md 5.15): then nothing of what is there was purged.
+ */
+function isOfThisLog({ disk }: RecoverContext, mark: PurgeMark, slices: readonly Slice[]): boolean {
+  const slice = slices.find(({ lastSequence }) => lastSequence >= mark.sequence);
+  if (slice === undefined) return false;
+  const run = slice.runAt(mark.sequence);
+  if (run === undefined || run.firstSequence > mark.sequence || (mark.stampHigh === 0 && mark.stampLow === 0)) {
+    return true;
+  }
+  if (disk.stat(slice.index.path) === undefined) return true;
+  const entry = new Uint8Array(INDEX_RECORD_BYTES);
+  const index = disk.open(slice.index.path, "read");
+  try {
+    const position = Slice.indexPosition(slice.recordAt(mark.sequence));
+    if (index.read(entry, 0, INDEX_RECORD_BYTES, position) < INDEX_RECORD_BYTES) return true;
+  } finally {
+    index.close();
+  }
+  const record = new IndexRecord();
+  record.read(entry, 0);
+  return record.stampHigh === mark.stampHigh && record.stampLow === mark.stampLow;
+}
+
+/** What the newest mark speaks of never became safe, or is gone: `mark` is the one that counts. */
+function keepMark(
+  { disk, apply, report }: RecoverContext,
+  channel: string,
+  directory: string,
+  mark: PurgeMark | undefined,
+): void {
+  if (mark === undefined) {
+    report({
+      level: "healed",
+      channel,
+      path: purgeMarkPath(directory),
+      offset: -1,
+      text:
+        "it says that messages were purged that are not those of this channel; it is dropped, all messages are served",
+    });
+  }
+  if (apply) writePurgeMarks(disk, directory, mark === undefined ? [] : [mark]);
+}
+
+/** One without messages is forgotten (stores.md 6.2). Its files are no help, and half of them would stop the reference. */
+function removeSlice({ disk, report }: RecoverContext, channel: string, { data, index }: Slice): void {
+  for (const { path } of [index, data]) {
+    try {
+      if (disk.stat(path) !== undefined) disk.remove(path);
+    } catch (error) {
+      report({
+        level: "healed",
+        channel,
+        path,
+        offset: -1,
+        text: `a file without messages stays: ${messageOf(error)}`,
+      });
+    }
+  }
+}
+
+/**
+ * One slice. The index is believed as far as it is intact and the data file reaches; everything behind that is read from
+ * the data file, and the index goes on from there. So a missing, short, torn or damaged index is the same case.
+ */
+class SliceRecovery {
+  readonly #context: RecoverContext;
+  readonly #channel: string;
+  readonly #slice: Slice;
+  readonly #dataPath: string;
+  readonly #indexPath: string;
+  readonly #lastBefore: number;
+  readonly #isLate: boolean;
+  readonly #view = new MsgProtoView();
+  readonly #channelBytes: string;
+  readonly #damaged: number[] = [];
+  #wasCut = false;
+  /** Index records read from data and not written yet. */
+  #chunk = new Uint8Array(0);
+  #chunkUsed = 0;
+  #indexSize = VERSION_BYTES;
+  #added = 0;
+  #isNewIndex = false;
+  /** A message up to here is damaged and known by its index record: its bytes stay, even at the end of the file. */
+  #keptEnd = 0;
+
+  /** `isLate`: what was written last may be here, and a power cut may have kept half of it. */
+  constructor(
+    context: RecoverContext,
+    channel: string,
+    directory: string,
+    number: number,
+    lastBefore: number,
+    isLate: boolean,
+  ) {
+    this.#isLate = isLate;
+    this.#context = context;
+    this.#channel = channel;
+    this.#channelBytes = channel;
+    this.#lastBefore = lastBefore;
+    const names = sliceNames(number);
+    this.#dataPath = `${directory}/${names.data}`;
+    this.#indexPath = `${directory}/${names.index}`;
+    const { pool } = context;
+    this.#slice = new Slice(number, new LogFile(pool, this.#dataPath, 0), new LogFile(pool, this.#indexPath, 0));
+  }
+
+  run(): { readonly slice: Slice; readonly damaged: readonly number[]; readonly wasCut: boolean } {
+    const { disk, apply } = this.#context;
+    const slice = this.#slice;
+    const data = disk.open(this.#dataPath, apply ? "update" : "read");
+    let index: DiskFile | undefined;
+    try {
+      const size = data.sizeBytes();
+      const version = readVersion(data, size, this.#dataPath);
+      if (version === "none") {
+        this.#startEmpty(size);
+        return { slice, damaged: [], wasCut: false };
+      }
+      if (version === "lost") {
+        this.#report("healed", this.#dataPath, 0, LOST_VERSION);
+        if (apply) {
+          data.write(versionBytes(), 0, VERSION_BYTES, 0);
+          data.syncNow();
+        }
+      }
+      index = this.#openIndex();
+      const source = sourceOf(data);
+      const from = index === undefined ? VERSION_BYTES : this.#readIndex(index, source);
+      const result = this.#scan(source, from, index);
+      this.#finish(data, index, size, result);
+    } finally {
+      data.close();
+      index?.close();
+    }
+    return { slice, damaged: this.#damaged, wasCut: this.#wasCut };
+  }
+
+  #report(level: FindingLevel, path: string, offset: number, text: string): void {
+    this.#context.report({ level, channel: this.#channel, path, offset, text });
+  }
+
+  /** What is left of a slice that was being made; it goes. */
+  #startEmpty(size: number): void {
+    if (size > 0) this.#report("healed", this.#dataPath, 0, "the file has no version and no messages; it is removed");
+    this.#slice.data.size = this.#slice.data.syncedSize = VERSION_BYTES;
+    this.#slice.index.size = this.#slice.index.syncedSize = VERSION_BYTES;
+  }
+
+  /** Undefined: look only, and there is none. */
+  #openIndex(): DiskFile | undefined {
+    const { disk, apply } = this.#context;
+    if (disk.stat(this.#indexPath) === undefined) {
+      this.#report("healed", this.#indexPath, -1, "the index is missing; it is built from the data file");
+      return apply ? this.#newIndex(disk.open(this.#indexPath, "replace")) : undefined;
+    }
+    const index = disk.open(this.#indexPath, apply ? "update" : "read");
+    const size = index.sizeBytes();
+    const head = new Uint8Array(VERSION_BYTES);
+    const isRight = size >= VERSION_BYTES && index.read(head, 0, VERSION_BYTES, 0) === VERSION_BYTES &&
+      readU32(head, 0) === FILE_VERSION;
+    if (isRight) return index;
+    this.#report("healed", this.#indexPath, 0, "the index has no valid version; it is built from the data file");
+    if (!apply) {
+      index.close();
+      return undefined;
+    }
+    index.truncate(0);
+    return this.#newIndex(index);
+  }
+
+  #newIndex(index: DiskFile): DiskFile {
+    this.#isNewIndex = true;
+    index.write(versionBytes(), 0, VERSION_BYTES, 0);
+    return index;
+  }
+
+  /** Takes the intact beginning of the index; returns where in the data file to go on. */
+  #readIndex(index: DiskFile, data: ByteSource): number {
+    const { crc, checkCrc } = this.#context;
+    const slice = this.#slice;
+    const size = index.sizeBytes();
+    const dataSize = data.size;
+    const bytes = new Uint8Array(Math.min(INDEX_READ_BYTES, Math.max(INDEX_RECORD_BYTES, size)));
+    // Words, because this loop runs once per stored message; every platform we run on is little-endian.
+    const words = new Int32Array(bytes.buffer, 0, bytes.length >>> 2);
+    let dataEnd = VERSION_BYTES;
+    let last = this.#lastBefore;
+    let why = "";
+    let position = VERSION_BYTES;
+    while (position < size && why === "") {
+      const count = index.read(bytes, 0, Math.min(words.length * 4, size - position), position) >>> 5;
+      if (count === 0) {
+        why = "it ends in the middle of a record";
+        break;
+      }
+      for (let at = 0; at < count * INDEX_WORDS; at += INDEX_WORDS) {
+        const sequence = safeNumber(words[at + 1]!, words[at]!);
+        const offset = safeNumber(words[at + 3]!, words[at + 2]!);
+        const payloadSize = words[at + 6]! >>> 0;
+        const end = offset + RECORD_HEADER_BYTES + payloadSize;
+        if (sequence === 0 && isZero(bytes, at * 4, at * 4 + INDEX_RECORD_BYTES)) why = "zeros";
+        else if (checkCrc && crc.ofSevenWords(words, at) !== words[at + 7]! >>> 0) {
+          why = "a record has a wrong checksum";
+        } else if (sequence <= last || offset < dataEnd) why = "a record is out of order";
+        else if (end > dataSize) {
+          why = `the data file ends before message ${sequence}`;
+          this.#wasCut = true;
+        }
+        if (why !== "") break;
+        slice.add(sequence, payloadSize, words[at + 5]! >>> 0, words[at + 4]! >>> 0);
+        last = sequence;
+        dataEnd = end;
+        position += INDEX_RECORD_BYTES;
+      }
+    }
+    this.#indexSize = position;
+    if (why !== "") {
+      this.#report("healed", this.#indexPath, position, `${why}; the rest of the index is built from the data file`);
+    }
+    const tail = new TailCheck(crc, slice, index, data, this.#lastBefore);
+    // Without checksums nobody knows which of the two is right.
+    if (this.#isLate && checkCrc) this.#verifyTail(tail, index);
+    return this.#verifyLast(tail, index);
+  }
+
+  /** The last records of the index must be of the messages that are there. */
+  #verifyTail(tail: TailCheck, index: DiskFile): void {
+    const kept = tail.firstOfAnother();
+    if (kept < 0) return;
+    this.#report(
+      "healed",
+      this.#indexPath,
+      Slice.indexPosition(kept),
+      `from message ${tail.record.sequence} on it is the index of other messages; its rest is built from the data file`,
+    );
+    this.#wasCut = true;
+    this.#forgetIndexFrom(kept, index);
+  }
+
+  /** The last indexed message must be what the data file says; returns where its record ends. */
+  #verifyLast(tail: TailCheck, index: DiskFile): number {
+    const slice = this.#slice;
+    const { record } = tail;
+    while (slice.recordCount > 0) {
+      const found = tail.lookAtLast();
+      if (found === "right") return record.dataEnd;
+      if (found === "unproven" && !this.#context.checkCrc) {
+        // Another polynomial, or damage that nobody wants to hear of: every message is looked at.
+        this.#forgetIndexFrom(0, index);
+        this.#report("healed", this.#indexPath, -1, "the last message has a wrong checksum; the index is built anew");
+        return VERSION_BYTES;
+      }
+      if (found !== "absent") {
+        this.#damaged.push(record.sequence);
+        this.#report(
+          "damaged",
+          this.#dataPath,
+          record.offset,
+          `message ${record.sequence} is damaged (expected crc to be ${checksumText(tail.storedCrc)}, ` +
+            `got ${checksumText(tail.actualCrc)}); it is left out, its sequence is not given again`,
+        );
+        // Its end may be wrong, too: what comes next is searched for.
+        this.#keptEnd = record.dataEnd;
+        return record.offset;
+      }
+      // It was indexed, but its bytes never arrived: never synced, so never acknowledged.
+      this.#report(
+        "healed",
+        this.#indexPath,
+        Slice.indexPosition(slice.recordCount - 1),
+        `message ${record.sequence} is indexed but not in the data file; the index is cut`,
+      );
+      this.#wasCut = true;
+      this.#forgetIndexFrom(slice.recordCount - 1, index);
+    }
+    return VERSION_BYTES;
+  }
+
+  /** Counts only the first `recordCount` records of the index. */
+  #forgetIndexFrom(recordCount: number, index: DiskFile): void {
+    const slice = this.#slice;
+    const entry = new Uint8Array(INDEX_RECORD_BYTES);
+    const record = new IndexRecord();
+    let bytes = recordCount === 0 ? 0 : slice.bytes;
+    let stampHigh = 0;
+    let stampLow = 0;
+    if (recordCount > 0) {
+      for (let i = slice.recordCount - 1; i >= recordCount; i--) {
+        index.read(entry, 0, INDEX_RECORD_BYTES, Slice.indexPosition(i));
+        record.read(entry, 0);
+        bytes -= record.payloadSize + RECORD_HEADER_BYTES + INDEX_RECORD_BYTES;
+      }
+      index.read(entry, 0, INDEX_RECORD_BYTES, Slice.indexPosition(recordCount - 1));
+      record.read(entry, 0);
+      stampHigh = record.stampHigh;
+      stampLow = record.stampLow;
+    }
+    slice.cutTo(recordCount, bytes, stampHigh, stampLow);
+    this.#indexSize = Slice.indexPosition(recordCount);
+  }
+
+  /** Reads what no index record speaks of. */
+  #scan(data: ByteSource, from: number, index: DiskFile | undefined): ScanResult {
+    const { crc, checkCrc } = this.#context;
+    const view = this.#view;
+    const slice = this.#slice;
+    let last = Math.max(slice.lastSequence, this.#lastBefore);
+    const rules: RecordRules = {
+      typed: false,
+      checkCrc,
+      accept: (_type, bytes, start, end) => decodeMsgProto(bytes, start, end, view) && view.sequence > last,
+      isOurs: (bytes) => this.#isOurs(bytes),
+      // Field 1, the sequence, comes first in every message.
+      mayBegin: (_type, firstByte) => firstByte === 0x08,
+    };
+    const result = scanRecords(data, from, rules, crc, (position, _type, _bytes, start, end) => {
+      if (view.sequence > last + 1 && last > this.#lastBefore) this.#missing(last + 1, view.sequence - 1, position);
+      last = view.sequence;
+      slice.add(last, end - start, view.stampHigh, view.stampLow);
+      this.#addToIndex(index, position, end - start);
+    });
+    if (slice.recordCount === 0) refuseOtherPolynomial(this.#context, data, rules, result, this.#dataPath);
+    return result;
+  }
+
+  #isOurs(bytes: Uint8Array): boolean {
+    const name = this.#channelBytes;
+    const { subjectStart, subjectEnd } = this.#view;
+    if (subjectEnd - subjectStart !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (bytes[subjectStart + i] !== name.charCodeAt(i)) return false;
+    return true;
+  }
+
+  #missing(first: number, last: number, position: number): void {
+    const what = first === last ? `message ${first} is` : `messages ${first} to ${last} are`;
+    this.#report("damaged", this.#dataPath, position, `${what} missing; those behind are served`);
+  }
+
+  #addToIndex(index: DiskFile | undefined, offset: number, size: number): void {
+    this.#added++;
+    if (index === undefined || !this.#context.apply) return;
+    if (this.#chunk.length === 0) this.#chunk = new Uint8Array(INDEX_CHUNK_BYTES);
+    const { sequence, stampHigh, stampLow } = this.#view;
+    writeIndexRecord(this.#chunk, this.#chunkUsed, sequence, offset, stampHigh, stampLow, size, this.#context.crc);
+    this.#chunkUsed += INDEX_RECORD_BYTES;
+    if (this.#chunkUsed === this.#chunk.length) this.#writeChunk(index);
+  }
+
+  #writeChunk(index: DiskFile): void {
+    index.write(this.#chunk, 0, this.#chunkUsed, this.#indexSize);
+    this.#indexSize += this.#chunkUsed;
+    this.#chunkUsed = 0;
+  }
+
+  #finish(data: DiskFile, index: DiskFile | undefined, size: number, result: ScanResult): void {
+    const { apply } = this.#context;
+    const slice = this.#slice;
+    let end = size;
+    for (const range of result.bad) {
+      const { start, why, kind } = range;
+      if (kind === "damage") {
+        this.#report(
+          "damaged",
+          this.#dataPath,
+          start,
+          `${range.end - start} bytes are no message (${why}); the messages behind them are served`,
+        );
+        continue;
+      }
+      if (start < this.#keptEnd) {
+        end = this.#keptEnd;
+        continue;
+      }
+      end = start;
+      if (kind === "zeros") {
+        this.#report("healed", this.#dataPath, start, `${size - start} zero bytes at the end are cut off`);
+      } else {
+        this.#wasCut = true;
+        this.#report(
+          "healed",
+          this.#dataPath,
+          start,
+          `the file ends in an incomplete message behind ${slice.lastSequence} (${why}); ${
+            size - start
+          } bytes are cut off ` +
+            `and kept in ${asideName(this.#dataPath, start)}`,
+        );
+        if (apply) keepAside(this.#context, this.#channel, data, this.#dataPath, start, size);
+      }
+    }
+    if (apply) {
+      if (end < size) {
+        data.truncate(end);
+        data.syncNow();
+      }
+      if (index !== undefined) {
+        if (this.#chunkUsed > 0) this.#writeChunk(index);
+        if (index.sizeBytes() !== this.#indexSize) {
+          index.truncate(this.#indexSize);
+          index.syncNow();
+        } else if (this.#added > 0 || this.#isNewIndex) index.syncNow();
+      }
+    }
+    slice.data.size = slice.data.syncedSize = end;
+    slice.index.size = slice.index.syncedSize = Slice.indexPosition(slice.recordCount);
+  }
+}
