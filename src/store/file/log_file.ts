@@ -49,7 +49,8 @@ export class DescriptorPool {
 
   /** Closes what was not used since the last call. */
   closeIdle(): void {
-    for (const file of this.#open) if (!file.takeUsed() && !file.isBusy) file.closeDescriptor();
+    // A copy: a file that was used moves to the end of the set, where it would be met again, unused.
+    for (const file of [...this.#open]) if (!file.takeUsed() && !file.isBusy) file.closeDescriptor();
   }
 
   closeAll(): void {
