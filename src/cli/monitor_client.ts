@@ -4,9 +4,9 @@
  */
 import type { IncomingMessage } from "node:http";
 import { quote } from "../base/quote.ts";
+import type { ChannelDetails, ChannelItem, ClientItem, DurableItem, SubscriptionItem } from "../monitor/console/rows.ts";
 import type { Arguments } from "./arguments.ts";
 import { secretOf } from "./connection.ts";
-import type { ChannelDetails, ChannelItem, ClientItem, DurableItem, SubscriptionItem } from "../monitor/console/rows.ts";
 import { readFileText } from "./files.ts";
 import { type CliHost, CommandError, UsageError } from "./host.ts";
 import { socketReason } from "./socket_reason.ts";

@@ -11,9 +11,9 @@ import type { AdminOutcome, AdminRequest } from "../streaming/admin.ts";
 import type { BrowseRequest, BrowseResult } from "../streaming/browse.ts";
 import type { Channel } from "../streaming/channel.ts";
 import type { StreamingCore } from "../streaming/core.ts";
-import type { TurnGroup } from "../streaming/context.ts";
 import type { SendList } from "../streaming/send_list.ts";
 import type { StanSubscription } from "../streaming/subscription.ts";
+import type { TurnGroup } from "../streaming/turn_groups.ts";
 import { encodeRedeliveryTail } from "../wire/stan_hot.ts";
 import { pingsSubject, publishWildcard } from "../wire/stan_subjects.ts";
 
@@ -113,16 +113,6 @@ export class BusTraffic {
   heartbeatAnswers = 0;
 }
 
-interface GroupInFlight {
-  readonly group: TurnGroup;
-  /** When its first event arrived, and how many publishes are in it. */
-  readonly begunMs: number;
-  readonly publishCount: number;
-  flushed: boolean;
-  /** What its publishers are told; undefined: all of it is safe. */
-  error: string | undefined;
-}
-
 export class Driver {
   readonly #core: StreamingCore;
   readonly #bus: Bus;
@@ -135,14 +125,11 @@ export class Driver {
   readonly #replyPrefix: string;
   readonly #wall = { high: 0, low: 0 };
   readonly #tail = new Uint8Array(16);
-  /** Groups whose flush is under way, oldest first: answers leave in the order of the groups. */
-  readonly #inFlight: GroupInFlight[] = [];
   /** The clock was read for the events that arrive now. */
   #begun = false;
   /** What that reading was. */
   #nowMs = 0;
-  /** `traffic` when the open turn began. */
-  #publishesBefore = 0;
+  /** Events of `traffic` when the open turn began. */
   #eventsBefore = 0;
   readonly traffic = new BusTraffic();
   /** Takes the times of turns; absent while nobody looks. */
@@ -207,7 +194,7 @@ export class Driver {
     if (this.#stopped) return;
     this.turn();
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    while (this.#inFlight.length > 0) await new Promise<void>((resume) => this.#scheduler.endOfTurn(resume));
+    while (this.#core.flightCount > 0) await new Promise<void>((resume) => this.#scheduler.endOfTurn(resume));
     this.#stopped = true;
     this.#timer?.stop();
   }
@@ -263,25 +250,29 @@ export class Driver {
     }
     const begunMs = this.#nowMs;
     core.advance();
-    const group = core.endTurn();
-    const publishCount = this.#closeTurn();
-    const isDone = group === undefined || this.#flush(group, begunMs, publishCount);
+    const groups = core.endTurn();
+    this.#countEvents();
+    let answeredCount = 0;
+    for (let i = 0; i < groups.length; i++) {
+      const group = groups[i]!;
+      group.begunMs = begunMs;
+      const { publishCount } = group;
+      if (this.#flush(group)) answeredCount += publishCount;
+    }
     this.#carryOut();
-    if (isDone && publishCount > 0) this.figures?.answered(publishCount, this.#clock.monotonicMs() - begunMs);
+    if (answeredCount > 0) this.figures?.answered(answeredCount, this.#clock.monotonicMs() - begunMs);
+    if (core.flightCount > 0) this.#finishGroups();
     this.#begun = false;
     if (core.hasWork) this.#requestTurn();
     this.#armTimer();
   }
 
-  /** Counts what arrived since the previous turn; returns how many publishes. */
-  #closeTurn(): number {
+  /** What arrived since the previous turn. */
+  #countEvents(): void {
     const { traffic, figures } = this;
-    const publishCount = traffic.publishes - this.#publishesBefore;
-    this.#publishesBefore = traffic.publishes;
     const events = traffic.publishes + traffic.requests + traffic.acks;
     if (figures !== undefined && events > this.#eventsBefore) figures.turn(events - this.#eventsBefore);
     this.#eventsBefore = events;
-    return publishCount;
   }
 
   #armTimer(): void {
@@ -315,8 +306,8 @@ export class Driver {
 
   // Flushing -----------------------------------------------------------------------------------------------------------
 
-  /** True when the answers of the group leave with this turn. */
-  #flush(group: TurnGroup, begunMs: number, publishCount: number): boolean {
+  /** True when the answers of the group leave at once. */
+  #flush(group: TurnGroup): boolean {
     let waits: Promise<void>[] | undefined;
     const channelCount = this.#store.isInstant === true ? 0 : group.channels.length;
     for (let i = 0; i < channelCount; i++) {
@@ -330,45 +321,44 @@ export class Driver {
       const records = this.#store.flush();
       if (records !== undefined) (waits ??= []).push(records);
     }
-    if (waits === undefined && this.#inFlight.length === 0) {
-      this.#core.groupDone(group);
+    const core = this.#core;
+    if (waits === undefined && core.flightCount === 0) {
+      core.finish(group);
       return true;
     }
-    const entry: GroupInFlight = { group, begunMs, publishCount, flushed: waits === undefined, error: undefined };
-    this.#inFlight.push(entry);
-    if (waits !== undefined) {
-      const pending = waits;
-      const startedMs = this.figures === undefined ? 0 : this.#clock.monotonicMs();
-      Promise.all(pending).then(
-        () => {
-          this.figures?.flushed(this.#clock.monotonicMs() - startedMs);
-          this.#flushed(entry);
-        },
-        // The others are waited for: only then it is known what of this turn is safe.
-        (error) => void Promise.allSettled(pending).then(() => this.#flushFailed(entry, error)),
-      );
-    }
+    core.flushing(group);
+    if (waits === undefined) core.flushed(group);
+    else this.#await(group, waits);
     return false;
   }
 
-  #flushed(entry: GroupInFlight): void {
-    entry.flushed = true;
+  #await(group: TurnGroup, waits: readonly Promise<void>[]): void {
+    const startedMs = this.figures === undefined ? 0 : this.#clock.monotonicMs();
+    Promise.all(waits).then(
+      () => {
+        this.figures?.flushed(this.#clock.monotonicMs() - startedMs);
+        this.#flushed(group, undefined);
+      },
+      // The others are waited for: only then it is known what of this turn is safe.
+      (error) => void Promise.allSettled(waits).then(() => this.#flushFailed(group, error)),
+    );
+  }
+
+  #flushed(group: TurnGroup, error: string | undefined): void {
+    this.#core.flushed(group, error);
     this.#finishGroups();
   }
 
   /** A disk that refuses is a mode, not an end (decision 16). Everything else is a defect: nothing is acknowledged any more. */
-  #flushFailed(entry: GroupInFlight, error: unknown): void {
+  #flushFailed(group: TurnGroup, error: unknown): void {
     if (!(error instanceof StoreError)) return this.#failed(error);
-    entry.error = error.message;
-    this.#flushed(entry);
+    this.#flushed(group, error.message);
   }
 
   #finishGroups(): void {
     this.begin();
-    while (this.#inFlight.length > 0 && this.#inFlight[0]!.flushed) {
-      const { group, begunMs, publishCount, error } = this.#inFlight.shift()!;
-      if (error === undefined) this.#core.groupDone(group);
-      else this.#core.groupFailed(group, error);
+    for (let group = this.#core.finishNext(); group !== undefined; group = this.#core.finishNext()) {
+      const { begunMs, publishCount } = group;
       this.#carryOut();
       // The reading of `begin` is a little older than these answers; another one per group would cost more than it tells.
       if (publishCount > 0) this.figures?.answered(publishCount, this.#nowMs - begunMs);

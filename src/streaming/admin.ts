@@ -144,7 +144,7 @@ export class Administration {
     facts: () => Record<string, number | string | boolean>,
     end: { readonly done?: () => void; readonly undo?: () => void; readonly left: string },
   ): void {
-    this.#context.group.actions.push({
+    this.#context.groups.whole().actions.push({
       done: () => {
         end.done?.();
         finish({ ok: true, facts: facts() });
@@ -172,7 +172,7 @@ export class Administration {
     for (const subscription of online) this.#subscribing.end(subscription, "unsubscribe");
     for (const subscription of offlineOf(channel)) subscription.closed = true;
     this.#host.removeChannel(channel);
-    this.#context.group.storeTouched = true;
+    this.#context.groups.whole().storeTouched = true;
     const facts: Record<string, number | string> = {
       removed_messages: messages,
       closed_subscriptions: online.length,

@@ -5,6 +5,7 @@ import { TimerNode } from "../base/timer_wheel.ts";
 import type { ChannelLimits, ChannelStore, MessageStore } from "../store/types.ts";
 import type { QueueGroup } from "./queue_group.ts";
 import type { StanSubscription } from "./subscription.ts";
+import type { TurnGroup } from "./turn_groups.ts";
 
 /** A timer that calls back with its owner. */
 export class OwnedTimer<Owner> extends TimerNode {
@@ -30,10 +31,13 @@ export class Channel {
   /** Stamp of the last message of this run: stamps never decrease (10.8). */
   stampHigh = 0;
   stampLow = 0;
-  /** Serial of the turn group in which a message was stored. */
-  storedBy = 0;
-  /** Serial of the turn group that has this channel in its list. */
-  touchedBy = 0;
+  /** The last turn in which a message was stored. */
+  storedIn = 0;
+  /** The last turn in which something had to be flushed, and the group of it. */
+  touchedIn = 0;
+  group: TurnGroup | undefined = undefined;
+  /** The youngest group in flight that has it. */
+  inFlight: TurnGroup | undefined = undefined;
   /** Monotonic milliseconds of the last stored message of this run: a clock that is set must not delete a channel (22.4). */
   lastActivityMs = -Infinity;
   readonly ageTimer: OwnedTimer<Channel> | undefined;

@@ -4,6 +4,7 @@ import { BytesMap } from "../base/bytes_map.ts";
 import { TimerNode } from "../base/timer_wheel.ts";
 import type { ClientRecord } from "../store/types.ts";
 import type { StanSubscription } from "./subscription.ts";
+import type { TurnGroup } from "./turn_groups.ts";
 import type { Address } from "./world.ts";
 
 /** A registration, and the timer of its heartbeats. */
@@ -21,6 +22,11 @@ export class Client extends TimerNode {
   sinceMs = -Infinity;
   /** It took its client ID over from a registration that did not answer. */
   isReplacement = false;
+  /** The last turn in which it published, and the group of that. */
+  stagedIn = 0;
+  group: TurnGroup | undefined = undefined;
+  /** The youngest group in flight that has a publish of it. */
+  inFlight: TurnGroup | undefined = undefined;
   readonly #due: (client: Client) => void;
 
   constructor(record: ClientRecord, heartbeatAddress: Address, due: (client: Client) => void) {

@@ -5,6 +5,7 @@ import { type Channel, ChannelTable } from "./channel.ts";
 import { ClientRegistry } from "./client.ts";
 import { SendList } from "./send_list.ts";
 import type { StanSubscription } from "./subscription.ts";
+import { type TurnGroup, TurnGroups } from "./turn_groups.ts";
 import type { Address, CoreOptions, Journal, World } from "./world.ts";
 
 /** An empty request to a client whose answer, or silence, matters: a heartbeat, or the probe of a taken client ID. */
@@ -12,57 +13,6 @@ export interface OutgoingRequest {
   readonly address: Address;
   /** Names the request in `requestAnswered` and `requestUnanswerable`. */
   readonly serial: number;
-}
-
-/** Something that an operator asked for and that is staged: exactly one of the two is called. */
-export interface StagedAction {
-  /** The stores of its group came back good. */
-  done(): void;
-  /** They did not, with this text. */
-  failed(error: string): void;
-}
-
-/**
- * What was staged by the events of one turn and leaves together. `held` goes out only after the stores of `channels` (and
- * of the clients, if `storeTouched`) came back good: no acknowledgement before its bytes are as safe as promised.
- */
-export class TurnGroup {
-  serial = 0;
-  readonly channels: Channel[] = [];
-  /** Last staged sequence per entry of `channels`. */
-  readonly lastSequences: number[] = [];
-  readonly held = new SendList();
-  /** New and resumed subscriptions: they start when their responses are out, in this order. */
-  readonly starts: StanSubscription[] = [];
-  /** Incarnation per entry of `starts`: one that ended meanwhile must not start its successor before its response. */
-  readonly startIncarnations: number[] = [];
-  /** Place of its response in `held` per entry of `starts`; -1 = nobody waits for one. */
-  readonly startAnswers: number[] = [];
-  /** Per entry of `starts`: it was resumed, so what it was before is safe already. */
-  readonly startResumed: boolean[] = [];
-  storeTouched = false;
-  /** Actions of operators: answered as the held answers are. */
-  readonly actions: StagedAction[] = [];
-  /** Trace lines about held answers, for the moment in which they leave. Filled only when somebody reads traces. */
-  readonly traces: string[] = [];
-
-  get empty(): boolean {
-    return this.channels.length === 0 && this.held.count === 0 && this.starts.length === 0 && !this.storeTouched &&
-      this.actions.length === 0;
-  }
-
-  clear(): void {
-    this.channels.length = 0;
-    this.lastSequences.length = 0;
-    this.held.clear();
-    this.starts.length = 0;
-    this.startIncarnations.length = 0;
-    this.startAnswers.length = 0;
-    this.startResumed.length = 0;
-    this.storeTouched = false;
-    this.actions.length = 0;
-    this.traces.length = 0;
-  }
 }
 
 /** What the world must do now, in this order: `listen`, `segments`, `requests`, `unlisten`. */
@@ -147,10 +97,8 @@ export class CoreContext {
   wallMs = 0;
   stampHigh = 0;
   stampLow = 0;
-  /** The group that takes what is staged in this turn. */
-  group = new TurnGroup();
-  #groupSerial = 1;
-  readonly #freeGroups: TurnGroup[] = [];
+  /** What is staged in this turn. */
+  readonly groups: TurnGroups;
   /** Sends that wait for nothing: refusals, ping answers, deliveries. */
   now = new SendList();
   readonly #freeLists: SendList[] = [];
@@ -175,31 +123,12 @@ export class CoreContext {
     this.wheel = new TimerWheel(options.nowMs);
     this.clients = new ClientRegistry(options.core.seed);
     this.channels = new ChannelTable(options.core.seed);
-    this.group.serial = this.#groupSerial;
+    this.groups = new TurnGroups(options.store.isInstant !== true);
   }
 
-  /** Puts a channel on the list of what must be flushed before this turn's answers. */
+  /** `channel` must be flushed before the answers of this turn. */
   touch(channel: Channel): void {
-    const group = this.group;
-    if (channel.touchedBy === group.serial) return;
-    channel.touchedBy = group.serial;
-    group.channels.push(channel);
-  }
-
-  /** Closes the open group and opens a new one. */
-  takeGroup(): TurnGroup {
-    const group = this.group;
-    for (let i = 0; i < group.channels.length; i++) {
-      group.lastSequences.push(group.channels[i]!.messages.lastSequence);
-    }
-    this.group = this.#freeGroups.pop() ?? new TurnGroup();
-    this.group.serial = ++this.#groupSerial;
-    return group;
-  }
-
-  giveGroupBack(group: TurnGroup): void {
-    group.clear();
-    this.#freeGroups.push(group);
+    this.groups.touch(this.groups.whole(), channel);
   }
 
   /** Ends the list of immediate sends, so that what is added next comes behind `after`. */
@@ -215,7 +144,7 @@ export class CoreContext {
       if (this.#freeLists.length < 4 && !this.#isHeldList(segment)) this.#freeLists.push(segment);
     }
     this.effects.clear();
-    for (const group of this.#spentGroups) this.giveGroupBack(group);
+    for (const group of this.#spentGroups) this.groups.giveBack(group);
     this.#spentGroups.length = 0;
   }
 

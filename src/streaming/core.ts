@@ -3,8 +3,9 @@
  * are read, ends the turn, carries out the effects, flushes the stores that the turn's group names, and reports the result.
  *
  *   setTime, event, event, ...        staged: nothing leaves yet, refusals apart
- *   endTurn -> group                  the driver flushes the stores of the group
- *   groupDone(group)                  new messages become visible and are delivered, then the held answers leave, then new
+ *   endTurn -> groups                 the driver flushes the stores of each
+ *   flushed(group)                    they are safe, or not
+ *   finishNext() -> group             new messages become visible and are delivered, then the held answers leave, then new
  *                                     subscriptions start
  *
  * Ten slow publishers cost one sync, not ten; a lone publish waits for nobody.
@@ -39,14 +40,16 @@ import { type AdminFinish, type AdminHost, Administration, type AdminRequest } f
 import { browse, type BrowseRequest, type BrowseResult } from "./browse.ts";
 import { Channel, type ChannelTable } from "./channel.ts";
 import type { Client, ClientRegistry } from "./client.ts";
-import { CoreContext, type CoreCounters, type Effects, type TurnGroup } from "./context.ts";
+import { CoreContext, type CoreCounters, type Effects } from "./context.ts";
 import { Delivery } from "./delivery.ts";
 import { Diagnosis } from "./diagnosis.ts";
+import { Flights } from "./flights.ts";
 import { Recovery, type RecoveryHost } from "./recovery.ts";
 import { Sessions } from "./sessions.ts";
 import type { SendList } from "./send_list.ts";
 import { type ChannelSource, Subscribing } from "./subscribing.ts";
 import type { StanSubscription } from "./subscription.ts";
+import type { TurnGroup } from "./turn_groups.ts";
 import type { Address, CoreOptions, Journal, World } from "./world.ts";
 
 /** Bytes that a redelivery adds to a message: flag and count. Reserved when a message is accepted (D2). */
@@ -60,6 +63,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
   readonly #diagnosis: Diagnosis;
   readonly #recovery: Recovery;
   readonly #administration: Administration;
+  readonly #flights = new Flights();
   #discovery: string;
   readonly #publish = new PubMsgView();
   readonly #ack = new AckView();
@@ -130,21 +134,49 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
 
   /** Something was staged, or was left over, that another turn must take up. */
   get hasWork(): boolean {
-    const { again, group, now, effects } = this.#context;
-    return again || !group.empty || now.count > 0 || effects.requests.length > 0 || effects.unlisten.length > 0;
+    const { again, groups, now, effects } = this.#context;
+    return again || !groups.isEmpty || now.count > 0 || effects.requests.length > 0 || effects.unlisten.length > 0;
   }
 
-  /** Ends the turn: delivers what acks have made room for, and returns the group to flush, if there is one. */
-  endTurn(): TurnGroup | undefined {
+  /** Ends the turn: delivers what acks have made room for, and returns the groups to flush, valid until the next turn. */
+  endTurn(): readonly TurnGroup[] {
     this.#context.again = false;
     this.#delivery.beginTurn();
     this.#delivery.run();
     this.#context.sealNow();
-    return this.#context.group.empty ? undefined : this.#context.takeGroup();
+    return this.#context.groups.take();
   }
 
-  /** The stores of `group` are flushed. Call in the order of the groups. */
-  groupDone(group: TurnGroup): void {
+  /** The flush of `group` is under way, or others are that it may have to wait for. Call in the order of the groups. */
+  flushing(group: TurnGroup): void {
+    this.#flights.begin(group);
+  }
+
+  /** How many groups are in flight. */
+  get flightCount(): number {
+    return this.#flights.count;
+  }
+
+  /** The flush of `group` has ended; `error`: not all of it is safe. */
+  flushed(group: TurnGroup, error?: string): void {
+    group.isFlushed = true;
+    group.error = error;
+  }
+
+  /** Finishes one group that is flushed and waits for no other; carry its effects out before the next call. */
+  finishNext(): TurnGroup | undefined {
+    const group = this.#flights.next();
+    if (group !== undefined) this.finish(group);
+    return group;
+  }
+
+  /** Finishes a group that is not in flight, because it was safe at once. */
+  finish(group: TurnGroup): void {
+    if (group.error === undefined) this.#done(group);
+    else this.#failed(group, group.error);
+  }
+
+  #done(group: TurnGroup): void {
     const context = this.#context;
     for (let i = 0; i < group.channels.length; i++) {
       const channel = group.channels[i]!;
@@ -174,7 +206,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
    * Not all stores of `group` could be flushed. Publishers and new subscribers of the turn get `error`; messages that are
    * safe all the same become visible: an error promises nothing, and a publisher that repeats is served twice, not never.
    */
-  groupFailed(group: TurnGroup, error: string): void {
+  #failed(group: TurnGroup, error: string): void {
     group.traces.length = 0;
     const { held } = group;
     this.#context.counters.rolledBack++;
@@ -197,7 +229,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     }
     for (const action of group.actions) action.failed(error);
     group.actions.length = 0;
-    this.groupDone(group);
+    this.#done(group);
   }
 
   /** Turns an acknowledgement that was held into a refusal. */
@@ -340,11 +372,13 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
       context.counters.storeRefused++;
       return this.#refusePublish(buffer, message, reply, bytesOf(messages.lastError));
     }
-    if (channel.storedBy !== context.group.serial) this.#firstOfTurn(channel);
+    const group = context.groups.forPublish(channel, client);
+    group.publishCount++;
+    if (channel.storedIn !== context.groups.turn) this.#firstOfTurn(group, channel);
     context.counters.published++;
-    if (context.journal.traceEnabled) this.#tracePublish(buffer, channel, client.id);
+    if (context.journal.traceEnabled) this.#tracePublish(buffer, group, channel, client.id);
     if (reply === undefined) return channel;
-    const held = context.group.held;
+    const { held } = group;
     const guidLength = message.guidEnd - message.guidStart;
     held.reserve(guidLength + 12);
     const at = held.arenaLength;
@@ -354,10 +388,10 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
   }
 
   /** Once per channel and turn, whatever else touched the channel before. */
-  #firstOfTurn(channel: Channel): void {
+  #firstOfTurn(group: TurnGroup, channel: Channel): void {
     const context = this.#context;
-    channel.storedBy = context.group.serial;
-    context.touch(channel);
+    channel.storedIn = context.groups.turn;
+    context.groups.touch(group, channel);
     channel.lastActivityMs = context.nowMs;
     if (channel.ageTimer !== undefined && !channel.ageTimer.armed) {
       context.wheel.arm(channel.ageTimer, context.nowMs + channel.limits.maxAgeMs);
@@ -503,7 +537,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
       });
       this.#watchStore(channel);
       context.channels.add(channel);
-      context.group.storeTouched = true;
+      context.groups.whole().storeTouched = true;
       context.journal.info(`Channel "${displayText(text)}" has been created`);
       this.checkInactivity(channel);
       return channel;
@@ -569,15 +603,15 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     if (channel.ageTimer !== undefined) context.wheel.disarm(channel.ageTimer);
     this.holdInactivity(channel);
     context.channels.remove(channel);
-    context.group.storeTouched = true;
+    context.groups.whole().storeTouched = true;
     context.journal.info(`Channel "${displayText(channel.name)}" has been deleted`);
     channel.wakeReaders();
   }
 
-  #tracePublish(buffer: Uint8Array, channel: Channel, clientId: string): void {
+  #tracePublish(buffer: Uint8Array, group: TurnGroup, channel: Channel, clientId: string): void {
     const guid = byteString(buffer, this.#publish.guidStart, this.#publish.guidEnd);
     const what = `subj=${displayText(channel.name)} guid=${displayText(guid)}`;
     this.#context.journal.trace(`[Client:${displayText(clientId)}] Received message from publisher ${what}`);
-    this.#context.group.traces.push(`[Client:${displayText(clientId)}] Acking Publisher ${what}`);
+    group.traces.push(`[Client:${displayText(clientId)}] Acking Publisher ${what}`);
   }
 }

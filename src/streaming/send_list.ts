@@ -50,6 +50,18 @@ export class SendList {
     return this.#arenas.includes(this.buffers[i]!);
   }
 
+  /** Everything of `other` behind what is here; the other one is empty then. */
+  takeOver(other: SendList): void {
+    for (let i = 0; i < other.count; i++) {
+      this.add(other.addresses[i]!, other.buffers[i]!, other.starts[i]!, other.ends[i]!, other.redeliveries[i]!);
+    }
+    // In front: the last one is the one that is written to.
+    this.#arenas.unshift(...other.#arenas);
+    other.#arenas.length = 0;
+    other.arena = new Uint8Array(0);
+    other.clear();
+  }
+
   clear(): void {
     if (this.addresses.length > COLUMN_KEEP) {
       this.addresses = [];

@@ -101,7 +101,7 @@ export class Sessions {
       if (!(error instanceof StoreError)) throw error;
       return this.#refuse(reply, error.message, request.clientId);
     }
-    context.group.storeTouched = true;
+    context.groups.whole().storeTouched = true;
     const client = this.restore(record);
     client.sinceMs = context.nowMs;
     client.isReplacement = isReplacement;
@@ -112,7 +112,7 @@ export class Sessions {
     if (reply === undefined) return;
     const server = this.#server;
     const pings = request.protocol >= 1;
-    context.group.held.addBytes(
+    context.groups.whole().held.addBytes(
       reply,
       encodeConnectResponse({
         pubPrefix: server.publish,
@@ -285,7 +285,7 @@ export class Sessions {
       return;
     }
     this.closeClient(client);
-    if (reply !== undefined) context.group.held.addBytes(reply, NOTHING);
+    if (reply !== undefined) context.groups.whole().held.addBytes(reply, NOTHING);
   }
 
   /**
@@ -302,7 +302,7 @@ export class Sessions {
     context.world.release(client.heartbeatAddress);
     try {
       context.store.deleteClient(client.id);
-      context.group.storeTouched = true;
+      context.groups.whole().storeTouched = true;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       // The client sees success all the same (20.5); the record is gone at the next start by heartbeat failure.

@@ -239,13 +239,12 @@ export class Subscribing {
     this.bringOnline(subscription, client);
     context.touch(channel);
     context.effects.listen.push(subscription);
-    if (reply !== undefined) {
-      context.group.held.addBytes(reply, encodeSubscriptionResponse({ ackInbox: record.ackInbox }));
-    }
-    context.group.starts.push(subscription);
-    context.group.startIncarnations.push(subscription.incarnation);
-    context.group.startAnswers.push(reply === undefined ? -1 : context.group.held.count - 1);
-    context.group.startResumed.push(resumed);
+    const group = context.groups.whole();
+    if (reply !== undefined) group.held.addBytes(reply, encodeSubscriptionResponse({ ackInbox: record.ackInbox }));
+    group.starts.push(subscription);
+    group.startIncarnations.push(subscription.incarnation);
+    group.startAnswers.push(reply === undefined ? -1 : group.held.count - 1);
+    group.startResumed.push(resumed);
     if (context.journal.debugEnabled) this.#logStart(subscription, request, resumed);
   }
 
@@ -310,7 +309,7 @@ export class Subscribing {
       return this.#refuse(reply, STAN_ERROR.UNKNOWN_CLIENT_ID, request.clientId);
     }
     this.end(subscription, kind);
-    if (reply !== undefined) this.#context.group.held.addBytes(reply, NOTHING);
+    if (reply !== undefined) this.#context.groups.whole().held.addBytes(reply, NOTHING);
   }
 
   /** By ack inbox first, then by delivery inbox: a client whose subscribe timed out knows only the latter (20.2). */

@@ -6,8 +6,8 @@
 import type { Store } from "../../src/store/types.ts";
 import type { Channel } from "../../src/streaming/channel.ts";
 import type { StreamingCore } from "../../src/streaming/core.ts";
-import type { TurnGroup } from "../../src/streaming/context.ts";
 import type { StanSubscription } from "../../src/streaming/subscription.ts";
+import type { TurnGroup } from "../../src/streaming/turn_groups.ts";
 import { encodeRedeliveryTail } from "../../src/wire/stan_hot.ts";
 
 /** The requests of clients, by the subject they travel on. */
@@ -46,11 +46,6 @@ interface Listener {
   readonly inbox: string;
 }
 
-interface GroupInFlight {
-  readonly group: TurnGroup;
-  waits: number;
-}
-
 /** Wall clock at monotonic 0 in tests: 2026-01-01, so that stamps have the size they have in life. */
 export const EPOCH_MS = 1_767_225_600_000;
 
@@ -59,7 +54,6 @@ export class CoreDriver {
   readonly #store: Store;
   readonly #outlet: Outlet;
   readonly #listeners = new Map<string, Listener>();
-  readonly #inFlight: GroupInFlight[] = [];
   #hint: Channel | undefined;
   /** Called when the core wants another turn. */
   onTurnWanted: () => void = () => {};
@@ -88,7 +82,7 @@ export class CoreDriver {
   }
 
   get flushesInFlight(): number {
-    return this.#inFlight.length;
+    return this.core.flightCount;
   }
 
   begin(): void {
@@ -160,9 +154,9 @@ export class CoreDriver {
     const { core } = this;
     if (!this.begun) this.#readClock();
     core.advance();
-    const group = core.endTurn();
-    if (group !== undefined) this.#flush(group);
+    for (const group of core.endTurn()) this.#flush(group);
     this.#carryOut();
+    if (core.flightCount > 0) this.#finishGroups();
     this.begun = false;
     if (core.hasWork) this.onTurnWanted();
   }
@@ -177,22 +171,23 @@ export class CoreDriver {
       wait(store.subscriptions.flush());
     }
     if (group.storeTouched) wait(this.#store.flush());
-    if (waits.length === 0 && this.#inFlight.length === 0) return this.core.groupDone(group);
-    const entry: GroupInFlight = { group, waits: waits.length };
-    this.#inFlight.push(entry);
+    const { core } = this;
+    if (waits.length === 0 && core.flightCount === 0) return core.finish(group);
+    core.flushing(group);
+    let left = waits.length;
+    if (left === 0) core.flushed(group);
     for (const ticket of waits) {
       ticket.whenDone(() => {
-        if (--entry.waits === 0) this.#finishGroups();
+        if (--left > 0) return;
+        core.flushed(group);
+        this.#finishGroups();
       });
     }
   }
 
   #finishGroups(): void {
     this.begin();
-    while (this.#inFlight.length > 0 && this.#inFlight[0]!.waits === 0) {
-      this.core.groupDone(this.#inFlight.shift()!.group);
-      this.#carryOut();
-    }
+    while (this.core.finishNext() !== undefined) this.#carryOut();
   }
 
   #carryOut(): void {

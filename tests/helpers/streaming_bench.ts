@@ -101,6 +101,8 @@ export class StreamingBench {
       forChannel: options.forChannel ?? (() => channel),
     };
     const memory = new MemoryStore(limits);
+    // As with a store that has to flush: what a turn stages is split into groups.
+    Object.defineProperty(memory, "isInstant", { value: false });
     this.store = options.store ?? options.wrap?.(memory) ?? memory;
     this.#options = options;
     this.core = new StreamingCore({

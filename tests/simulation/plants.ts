@@ -5,15 +5,17 @@
 import { TimerWheel } from "../../src/base/timer_wheel.ts";
 import type { AdminRequest } from "../../src/streaming/admin.ts";
 import { Channel, ChannelTable } from "../../src/streaming/channel.ts";
-import { CoreContext, type TurnGroup } from "../../src/streaming/context.ts";
+import { CoreContext } from "../../src/streaming/context.ts";
 import { StreamingCore } from "../../src/streaming/core.ts";
 import { Delivery } from "../../src/streaming/delivery.ts";
+import { Flights } from "../../src/streaming/flights.ts";
 import { PendingTable } from "../../src/streaming/pending.ts";
 import { QueueGroup } from "../../src/streaming/queue_group.ts";
 import { Sessions } from "../../src/streaming/sessions.ts";
 import { Subscribing } from "../../src/streaming/subscribing.ts";
 import { HOLD_REWIND, StanSubscription } from "../../src/streaming/subscription.ts";
-import { ClientRegistry } from "../../src/streaming/client.ts";
+import { type TurnGroup, TurnGroups } from "../../src/streaming/turn_groups.ts";
+import { type Client, ClientRegistry } from "../../src/streaming/client.ts";
 import { CoreDriver } from "../helpers/core_driver.ts";
 import type { Defects } from "./world.ts";
 
@@ -146,10 +148,31 @@ export const PLANTS: readonly Plant[] = [
     plant: () =>
       replace(StreamingCore.prototype, "endTurn", (original) =>
         function (this: StreamingCore) {
-          const group = original.call(this) as TurnGroup | undefined;
-          if (group !== undefined) this.groupDone(group);
-          return undefined;
+          for (const group of original.call(this) as readonly TurnGroup[]) this.finish(group);
+          return [];
         }),
+  },
+  {
+    name: "11.7: what a client sent later is answered earlier when its flush ends earlier",
+    plant: () =>
+      replace(Flights.prototype, "begin", (original) =>
+        function (this: Flights, group: TurnGroup) {
+          original.call(this, group);
+          for (const client of group.clients) client.inFlight = undefined;
+        }),
+  },
+  {
+    name: "11.7: what a client sends to two channels of one turn is answered in two orders",
+    plant: () =>
+      replace(
+        TurnGroups.prototype,
+        "forPublish",
+        (original) =>
+          function (this: TurnGroups, channel: Channel, client: Client) {
+            client.stagedIn = 0;
+            return original.call(this, channel, client);
+          },
+      ),
   },
   {
     name: "11.7: acks leave in front of the deliveries of their batch",
@@ -458,14 +481,14 @@ export const PLANTS: readonly Plant[] = [
   {
     name: "admin: deliveries do not wait until the new position is safe",
     plant: () =>
-      replace(CoreContext.prototype, "takeGroup", (original) =>
-        function (this: CoreContext) {
-          const group = original.call(this) as TurnGroup;
-          for (const { durables, groups } of group.channels) {
+      replace(TurnGroups.prototype, "take", (original) =>
+        function (this: TurnGroups) {
+          const taken = original.call(this) as readonly TurnGroup[];
+          for (const { durables, groups } of taken.flatMap(({ channels }) => channels)) {
             for (const durable of durables.values()) durable.holds &= ~HOLD_REWIND;
             for (const one of groups.values()) one.holds &= ~HOLD_REWIND;
           }
-          return group;
+          return taken;
         }),
   },
   {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { LOOKUP_LATER, StoreError } from "../../../src/store/types.ts";
 import type { AdminOutcome, AdminRequest, AdminTarget, RewindPosition } from "../../../src/streaming/admin.ts";
 import type { BrowseRequest, BrowseResult } from "../../../src/streaming/browse.ts";
+import type { TurnGroup } from "../../../src/streaming/turn_groups.ts";
 import { START_POSITION } from "../../../src/wire/stan_control.ts";
 import { KeepingStore } from "../../helpers/keeping_store.ts";
 import { EPOCH_MS } from "../../helpers/core_driver.ts";
@@ -51,16 +52,21 @@ function refused(outcome: AdminOutcome): string {
   return outcome.code;
 }
 
+/** The flush of `group` has ended, with `error` if it failed. */
+function finish(b: StreamingBench, group: TurnGroup, error?: string): void {
+  b.core.flushed(group, error);
+  b.core.finish(group);
+}
+
 /** The action is staged, its flush fails. */
 function actOnBrokenDisk(b: StreamingBench, request: AdminRequest): AdminOutcome {
   let outcome: AdminOutcome | undefined;
   b.driver.begin();
   b.core.administer(request, (result) => outcome = result);
   assert.equal(outcome, undefined, "not answered before it is safe");
-  const group = b.core.endTurn();
-  assert.ok(group !== undefined);
+  const group = b.core.endTurn()[0]!;
   assert.equal(outcome, undefined, "not answered before it is safe");
-  b.core.groupFailed(group, "the disk is full");
+  finish(b, group, "the disk is full");
   b.core.effectsDone();
   b.turn();
   assert.ok(outcome !== undefined);
@@ -314,9 +320,9 @@ test("delete-durable that fails: a name that was taken meanwhile stays with its 
   const outcomes: AdminOutcome[] = [];
   b.driver.begin();
   b.core.administer(removeDurable({ durableName: "D" }), (outcome) => outcomes.push(outcome));
-  const group = b.core.endTurn()!;
+  const group = b.core.endTurn()[0]!;
   b.post("subscribe", b.subscribeRequest("foo", { ...D, inbox: "anew" }));
-  b.core.groupFailed(group, "the disk is full");
+  finish(b, group, "the disk is full");
   b.core.effectsDone();
   b.turn();
   assert.equal(refused(outcomes[0]!), "STORE_FAILED");
@@ -377,13 +383,13 @@ test("rewind: nothing is delivered before the new position is safe", () => {
   const outcomes: AdminOutcome[] = [];
   b.driver.begin();
   b.core.administer(rewind({ kind: "first" }), (outcome) => outcomes.push(outcome));
-  const group = b.core.endTurn()!;
+  const group = b.core.endTurn()[0]!;
   b.fill("foo", 1);
   b.pass(20_000);
   assert.equal(b.heard(s), "");
   assert.deepEqual(outcomes, []);
   assert.equal(refused(act(b, rewind({ kind: "first" }))), "CONFLICT");
-  b.core.groupDone(group);
+  finish(b, group);
   b.core.effectsDone();
   b.turn();
   facts(outcomes[0]!);
@@ -507,10 +513,10 @@ test("rewind and a client that closes before it is safe: the new position holds,
     const outcomes: AdminOutcome[] = [];
     b.driver.begin();
     b.core.administer(rewind(at(2)), (outcome) => outcomes.push(outcome));
-    const group = b.core.endTurn()!;
+    const group = b.core.endTurn()[0]!;
     b.closeSubscription(s);
-    if (fails) b.core.groupFailed(group, "the disk is full");
-    else b.core.groupDone(group);
+    if (fails) finish(b, group, "the disk is full");
+    else finish(b, group);
     b.core.effectsDone();
     b.turn();
     assert.equal(outcomes[0]!.ok, !fails);
