@@ -109,6 +109,7 @@ export class Connection
   #pauseCount = 0;
   /** Made when its input had to wait for the first time. */
   #waiting: WaitingInput | null = null;
+  sentMuchMs = -Infinity;
 
   constructor(
     server: NatsServer,
@@ -186,10 +187,10 @@ export class Connection
       return;
     }
     const { share } = server;
-    const isShared = share.arrived(this, nowMs);
+    const isShared = share.arrived(this, bytes.length, nowMs);
     const waiting = this.#waiting;
     if (waiting !== null && !waiting.isEmpty) return waiting.add(bytes, 0);
-    const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes;
+    const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes(share.shareMs);
     // Nothing waits for the sake of a rest that is not worth a turn of its own.
     if (!isShared || bytes.length <= shareBytes * 2) return void this.handleInput(bytes, 0, Infinity);
     const used = this.handleInput(bytes, 0, shareBytes);
@@ -207,8 +208,8 @@ export class Connection
   /** Others send, too: what is left of `bytes` waits, and nothing more is read. */
   #wait(bytes: Uint8Array, start: number): void {
     const { share } = this.#server;
-    const waiting = this.#waiting ??= new WaitingInput(share.shareMs);
-    waiting.measured(start, this.#server.clockMs() - this.lastActivityMs, share.shareMs);
+    const waiting = this.#waiting ??= new WaitingInput();
+    waiting.measured(start, this.#server.clockMs() - this.lastActivityMs);
     waiting.add(bytes, start);
     waiting.servedIn = share.turn;
     this.hold();
@@ -232,12 +233,12 @@ export class Connection
     // Somebody it sends to lags: `release` comes back.
     if (this.#pauseCount > 1) return false;
     const before = this.#server.clockMs();
-    const handled = waiting.take(waiting.shareBytes, this);
+    const handled = waiting.take(waiting.shareBytes(this.#server.share.shareMs), this);
     if (waiting.isEmpty) {
       this.release();
       return false;
     }
-    waiting.measured(handled, this.#server.clockMs() - before, this.#server.share.shareMs);
+    waiting.measured(handled, this.#server.clockMs() - before);
     return true;
   }
 

@@ -2,20 +2,25 @@
  * Whose input is handled when. A client that floods the server fills a read of its socket, which takes a millisecond and more to
  * work off; whoever sends a single request meanwhile would wait for all of it. So while several clients send at the same time,
  * each gets its share of every turn: the rest of its input waits, its socket is not read, and between two turns the others are
- * heard and everybody's output is written. A client that is alone is served whole.
+ * heard and everybody's output is written. A client that is alone is served whole. Shares are short while somebody sends little
+ * at a time, because he waits for the answer; among clients that all send much, long ones cost less.
  */
 
-/** How long the input of one connection is worked on in one turn while there are others. */
-export const SHARE_MS = 0.05;
-/** The same where every turn costs a sync of the disk: what waits for that does not notice a millisecond. */
-export const SHARE_OF_SYNCED_MS = 1;
+/** How long the input of one connection is worked on in one turn while somebody waits who sends little at a time. */
+const SHARE_MS = 0.05;
+/** The same where every turn costs a sync of the disk. */
+export const SHARE_OF_SYNCED_MS = 0.2;
+/** The same while all who send send much. */
+const SHARE_OF_CROWD_MS = 1;
 /** Bounds of that, in bytes: clocks are coarse. */
 const SHARE_BYTES_MIN = 4096;
 const SHARE_BYTES_MAX = 524_288;
-/** Before anything was measured, for each millisecond of a share. */
-const SHARE_BYTES_PER_MS = 327_680;
+/** Before anything was measured. */
+const BYTES_PER_MS = 327_680;
 /** So long after its last input a client still counts as one that sends: a few times what an answer takes. */
 const SENDING_MS = 20;
+/** One read of more is much. */
+const LITTLE_BYTES_MAX = 4096;
 
 /** A connection, as far as its share goes. */
 export interface Sharer {
@@ -23,22 +28,20 @@ export interface Sharer {
   handleInput(bytes: Uint8Array, start: number, limit: number): number;
   /** Handles one more share of the input that waits. True: there is more, and it may be handled. */
   goOn(): boolean;
+  /** When it last sent much at a time, monotonic milliseconds. Written here only. */
+  sentMuchMs: number;
 }
 
 /** Input of one connection that waits for its turn. */
 export class WaitingInput {
-  /** Bytes of one share. */
-  shareBytes: number;
+  /** How quickly its input is worked off. */
+  #bytesPerMs = BYTES_PER_MS;
   /** The turn in which it had its share. */
   servedIn = -1;
   /** It stands in the list of those that wait. */
   isListed = false;
   readonly #chunks: Uint8Array[] = [];
   #at = 0;
-
-  constructor(shareMs: number) {
-    this.shareBytes = firstShareBytes(shareMs);
-  }
 
   get isEmpty(): boolean {
     return this.#chunks.length === 0;
@@ -67,17 +70,26 @@ export class WaitingInput {
     this.#at = 0;
   }
 
-  /** `bytes` took `tookMs`; a share is as much as takes `shareMs`. */
-  measured(bytes: number, tookMs: number, shareMs: number): void {
-    const wanted = tookMs > 0 ? bytes * shareMs / tookMs : SHARE_BYTES_MAX;
-    const smoothed = (this.shareBytes + wanted) / 2;
-    this.shareBytes = Math.round(Math.min(SHARE_BYTES_MAX, Math.max(SHARE_BYTES_MIN, smoothed)));
+  /** Working off `bytes` took `tookMs`. */
+  measured(bytes: number, tookMs: number): void {
+    // Less than the clock can tell: as much as one share may be.
+    const measured = tookMs > 0 ? bytes / tookMs : SHARE_BYTES_MAX / SHARE_MS;
+    this.#bytesPerMs = (this.#bytesPerMs + measured) / 2;
+  }
+
+  /** What takes `shareMs`. */
+  shareBytes(shareMs: number): number {
+    return shareBytesAt(this.#bytesPerMs, shareMs);
   }
 }
 
-/** Of one that was never measured. */
+/** Of a client that was never measured. */
 export function firstShareBytes(shareMs: number): number {
-  return Math.min(SHARE_BYTES_MAX, shareMs * SHARE_BYTES_PER_MS);
+  return shareBytesAt(BYTES_PER_MS, shareMs);
+}
+
+function shareBytesAt(bytesPerMs: number, shareMs: number): number {
+  return Math.round(Math.min(SHARE_BYTES_MAX, Math.max(SHARE_BYTES_MIN, bytesPerMs * shareMs)));
 }
 
 /** The turns of all connections of a server. */
@@ -87,19 +99,26 @@ export class FairShare {
   #last: Sharer | undefined;
   #lastMs = -Infinity;
   #sharedUntilMs = -Infinity;
+  /** When somebody last sent little. */
+  #littleMs = -Infinity;
   #waiting: Sharer[] = [];
   #spare: Sharer[] = [];
   /** Counts turns. */
   turn = 0;
-  /** How long a share is. */
-  shareMs = SHARE_MS;
+  /** How long a share is while somebody sends little at a time. */
+  shortShareMs = SHARE_MS;
+  /** How long a share is now. */
+  shareMs = SHARE_OF_CROWD_MS;
 
   constructor(requestTurn: () => void) {
     this.#requestTurn = requestTurn;
   }
 
-  /** `sharer` has sent something. True: so have others, a short time ago. */
-  arrived(sharer: Sharer, nowMs: number): boolean {
+  /** `sharer` has sent `size` bytes. True: others have sent something, too, a short time ago. */
+  arrived(sharer: Sharer, size: number, nowMs: number): boolean {
+    if (size > LITTLE_BYTES_MAX) sharer.sentMuchMs = nowMs;
+    else if (nowMs - sharer.sentMuchMs > SENDING_MS) this.#littleMs = nowMs;
+    this.shareMs = nowMs - this.#littleMs < SENDING_MS ? this.shortShareMs : SHARE_OF_CROWD_MS;
     if (this.#last !== sharer) {
       if (nowMs - this.#lastMs < SENDING_MS) this.#sharedUntilMs = nowMs + SENDING_MS;
       this.#last = sharer;

@@ -91,7 +91,7 @@ export class StreamingServer {
     };
     const limits = resolveChannelLimits(options.limits);
     this.store = this.#buildStore(limits, encryptionKey);
-    if (this.store.isInstant !== true) this.nats.share.shareMs = SHARE_OF_SYNCED_MS;
+    if (this.store.isInstant !== true) this.nats.share.shortShareMs = SHARE_OF_SYNCED_MS;
     if (options.coreOnly) return;
 
     const server = stanSubjects(byteStringOfText(options.clusterId), byteStringOfText(options.discoverPrefix));

@@ -1,7 +1,7 @@
 /** Whose input is handled when (docs/architecture.md, one thread): a flood does not keep the others waiting. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { WaitingInput } from "../../../src/nats/fair_share.ts";
+import { FairShare, type Sharer, WaitingInput } from "../../../src/nats/fair_share.ts";
 import { startFakeNats } from "../../helpers/fake_nats.ts";
 import type { FakeRuntime, FakeSocket } from "../../helpers/fake_runtime.ts";
 import { pub } from "../../helpers/nats_server.ts";
@@ -116,15 +116,40 @@ test("nats 3.10: input that waits waits on while its receiver lags, and goes on 
 });
 
 test("tail: a share is what takes its time, within bounds", () => {
-  const waiting = new WaitingInput(0.05);
-  assert.equal(waiting.shareBytes, 16_384);
+  const waiting = new WaitingInput();
+  assert.equal(waiting.shareBytes(0.05), 16_384);
   const measure = (tookMs: (bytes: number) => number) => {
-    for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes, tookMs(waiting.shareBytes), 0.05);
-    return waiting.shareBytes;
+    for (let i = 0; i < 50; i++) waiting.measured(waiting.shareBytes(0.05), tookMs(waiting.shareBytes(0.05)));
+    return waiting.shareBytes(0.05);
   };
   assert.equal(measure(() => 10), 4096);
   assert.equal(measure(() => 0), 524_288);
   // 1 ns per byte.
   const bytes = measure((share) => share / 1e6);
   assert.ok(Math.abs(bytes - 50_000) < 100, String(bytes));
+  assert.ok(Math.abs(waiting.shareBytes(0.2) - 200_000) < 400);
 });
+
+test("tail: shares are short while somebody sends little at a time, and long among those who all send much", () => {
+  const share = new FairShare(() => {});
+  const [flooder, other, asker] = [sharer(), sharer(), sharer()];
+  assert.equal(share.arrived(flooder, 100_000, 1000), false, "it is alone");
+  assert.equal(share.arrived(other, 100_000, 1001), true);
+  const long = share.shareMs;
+  share.arrived(other, 100, 1002);
+  assert.equal(share.shareMs, long, "the last bit of much");
+  share.arrived(asker, 100, 1003);
+  assert.ok(share.shareMs < long / 4);
+  share.arrived(flooder, 100_000, 1004);
+  assert.ok(share.shareMs < long / 4, "he has not gone yet");
+  share.arrived(flooder, 100_000, 1030);
+  assert.equal(share.shareMs, long);
+  // Who sent much before, and now sends little, waits for answers from now on.
+  share.arrived(flooder, 100_000, 1100);
+  share.arrived(other, 100, 1101);
+  assert.ok(share.shareMs < long / 4);
+});
+
+function sharer(): Sharer {
+  return { handleInput: () => 0, goOn: () => false, sentMuchMs: -Infinity };
+}
