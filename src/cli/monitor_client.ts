@@ -4,7 +4,13 @@
  */
 import type { IncomingMessage } from "node:http";
 import { quote } from "../base/quote.ts";
-import type { ChannelDetails, ChannelItem, ClientItem, DurableItem, SubscriptionItem } from "../monitor/console/rows.ts";
+import type {
+  ChannelDetails,
+  ChannelItem,
+  ClientItem,
+  DurableItem,
+  SubscriptionItem,
+} from "../monitor/console/rows.ts";
 import type { Arguments } from "./arguments.ts";
 import { secretOf } from "./connection.ts";
 import { readFileText } from "./files.ts";
