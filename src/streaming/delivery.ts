@@ -106,16 +106,15 @@ export class Delivery {
     if (this.#ready.length === 0) return;
     const ready = this.#ready;
     this.#ready = [];
-    for (let i = 0; i < ready.length; i++) {
+    let i = 0;
+    for (; i < ready.length && this.#bytesLeft > 0; i++) {
       const item = ready[i]!;
-      if (this.#bytesLeft <= 0) {
-        this.#ready.push(item);
-        continue;
-      }
       item.inReady = false;
       if (item instanceof QueueGroup) this.#pumpGroup(item);
       else this.#pump(item);
     }
+    // Who was not served comes before those who were and want more: a few long replays must not keep all others waiting.
+    if (i < ready.length) this.#ready = [...ready.slice(i), ...this.#ready];
     if (this.#ready.length > 0) this.#context.again = true;
   }
 

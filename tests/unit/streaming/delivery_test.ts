@@ -76,6 +76,25 @@ test("15.6: a durable that went away while its receiver was congested is served 
   assert.equal(b.heard(again), "1");
 });
 
+test("15.3: of many long replays none waits until others are at their end", () => {
+  const b = bench();
+  const data = "x".repeat(100_000);
+  for (let i = 0; i < 20; i++) b.publish("foo", data);
+  const subscribers = Array.from({ length: 30 }, (_none, i) => {
+    const inbox = `_INBOX.replay.${i}`;
+    b.post("subscribe", b.subscribeRequest("foo", { startPosition: START_POSITION.FIRST, maxInFlight: 100, inbox }));
+    return inbox;
+  });
+  // Each turn has room for some of them only.
+  const began = () => subscribers.filter((inbox) => b.sent.some(({ subject }) => subject === inbox)).length;
+  const ended = () =>
+    subscribers.filter((inbox) => b.sent.filter(({ subject }) => subject === inbox).length === 20).length;
+  let turns = 0;
+  for (; began() < subscribers.length; turns++) b.driver.turn();
+  assert.ok(turns > 2, `all began in ${turns} turns: nobody had to wait`);
+  assert.equal(ended(), 0);
+});
+
 test("trap 16 (11.5): nothing is acked or delivered before its flush, and answers leave in order though flushes do not end so", () => {
   const tickets: FlushTicket[] = [];
   const b = bench();
