@@ -47,8 +47,10 @@ import {
   type Row,
   rowOf,
   type Sample,
+  type Spread,
   spreadOf,
   type Units,
+  unitsNear,
 } from "./report.ts";
 import { JOB_DEFAULTS } from "./run.ts";
 import { median } from "./statistics.ts";
@@ -66,6 +68,8 @@ const STARTUP_COUNT = 10;
 const QUICK_DIVISOR = 8;
 const QUICK_MESSAGES_MIN = 500;
 const FDATASYNC_COUNT = 200;
+/** C is taken again before a case when it is older: a shared machine is another one after a minute. */
+const UNIT_AGE_MS_MAX = 20_000;
 
 const HELP = `usage: bench.ts [options]
   --server "[name=]command with {port}"  server under test; repeatable. {dir}: data folder, {store}: where store
@@ -153,7 +157,7 @@ function keepAwake(): Running[] {
 }
 
 async function runOnce(settings: Settings, benchCase: BenchCase, server: Server, round: number): Promise<Sample> {
-  const identity = { caseName: benchCase.name, server: server.name, round };
+  const identity = { caseName: benchCase.name, server: server.name, round, atMs: performance.now() };
   const dir = path.join(settings.dataDir, `data-${process.pid}`);
   const store = server.streaming ? [...storeArguments(benchCase.store, dir), ...(benchCase.args ?? [])] : [];
   rmSync(dir, { recursive: true, force: true });
@@ -317,13 +321,22 @@ function unitsOf(samples: readonly Sample[], fdatasyncMicros: number | undefined
 
 function rowsOf(samples: readonly Sample[], units: Units): Row[] {
   const rows: Row[] = [];
+  const ofUnit = samples.filter((one) => one.caseName === UNIT_CASES.cpu && one.server === NATS_SERVER);
   for (const benchCase of CASES) {
     const servers = new Set(samples.filter((one) => one.caseName === benchCase.name).map((one) => one.server));
     const baseline = servers.has(NATS_SERVER) ? rowOf(samples, benchCase.name, NATS_SERVER) : undefined;
     for (const server of servers) {
       const row = rowOf(samples, benchCase.name, server);
+      const ownSamples = samples.filter((one) => one.caseName === benchCase.name && one.server === server);
       const isOurs = server !== NATS_SERVER && server !== NULL_SERVER;
-      rows.push(judge(row, isOurs ? TARGETS[benchCase.name] : undefined, units, isOurs ? baseline : undefined));
+      rows.push(
+        judge(
+          row,
+          isOurs ? TARGETS[benchCase.name] : undefined,
+          unitsNear(units, ofUnit, ownSamples),
+          isOurs ? baseline : undefined,
+        ),
+      );
     }
   }
   return rows;
@@ -358,9 +371,12 @@ function startupTable(startups: readonly Startup[]): string {
   return lines.join("\n");
 }
 
-function unitLine(units: Units): string {
+function unitLine(units: Units, ofUnit: Spread | undefined): string {
   const parts = [
-    units.cpuMicros === undefined ? undefined : `C = ${figure(units.cpuMicros)} us (nats-server, core 1x1, 128 B)`,
+    ofUnit === undefined
+      ? undefined
+      : `C = ${figure(ofUnit.median)} us (${figure(ofUnit.min)}-${figure(ofUnit.max)}; nats-server, core 1x1, 128 B, ` +
+        "taken again and again: each row is judged by what was taken beside it)",
     units.requestP50Micros === undefined ? undefined : `R = ${figure(units.requestP50Micros)} us (request/reply p50)`,
     units.fdatasyncP50Micros === undefined ? undefined : `F = ${figure(units.fdatasyncP50Micros)} us (fdatasync p50)`,
     units.storeSyncP50Micros === undefined
@@ -434,6 +450,16 @@ async function main(): Promise<number> {
   const samples: Sample[] = [];
   const fdatasyncMicros: number[] = [];
   const storeSyncMicros: number[] = [];
+  const run = async (benchCase: BenchCase, server: Server, round: number): Promise<void> => {
+    const sample = await runOnce(settings, benchCase, server, round);
+    samples.push(sample);
+    const said = sample.error === undefined
+      ? `${figure(sample.result?.rate ?? NaN)}/s, ${figure(sample.result?.cpuMicrosPerMessage ?? NaN)} us`
+      : `failed: ${sample.error}`;
+    console.error(`round ${round}/${rounds}  ${benchCase.name}  ${server.name}  ${said}`);
+  };
+  const unitCase = CASES.find(({ name }) => name === UNIT_CASES.cpu)!;
+  let unitAtMs = performance.now();
   for (let round = 1; round <= rounds; round++) {
     for (const benchCase of CASES) {
       const chosen = cases.includes(benchCase);
@@ -446,14 +472,12 @@ async function main(): Promise<number> {
         ...(benchCase.store === "core" && (chosen || units.includes(benchCase.name)) ? natsServer : []),
         ...(chosen ? nullServer : []),
       ];
-      for (const server of servers) {
-        const sample = await runOnce(settings, benchCase, server, round);
-        samples.push(sample);
-        const said = sample.error === undefined
-          ? `${figure(sample.result?.rate ?? NaN)}/s, ${figure(sample.result?.cpuMicrosPerMessage ?? NaN)} us`
-          : `failed: ${sample.error}`;
-        console.error(`round ${round}/${rounds}  ${benchCase.name}  ${server.name}  ${said}`);
+      if (servers.length > 0 && benchCase !== unitCase && performance.now() - unitAtMs > UNIT_AGE_MS_MAX) {
+        for (const server of natsServer) await run(unitCase, server, round);
+        unitAtMs = performance.now();
       }
+      for (const server of servers) await run(benchCase, server, round);
+      if (benchCase === unitCase) unitAtMs = performance.now();
     }
   }
   const startups: Startup[] = [];
@@ -474,7 +498,7 @@ async function main(): Promise<number> {
   const rows = rowsOf(samples, measured);
   const labels = new Map(CASES.flatMap((one) => one.value === undefined ? [] : [[one.name, one.value.label] as const]));
   const text = [
-    unitLine(measured),
+    unitLine(measured, rowOf(samples, UNIT_CASES.cpu, NATS_SERVER).cpuMicros),
     `${rounds} rounds, medians (smallest-largest). CPU = user and system time of the server per message; ` +
     "~ marks a comparison with the original's rate scaled by nats-server's.",
     ...(settings.quick ? ["Quick run: too short to judge by, it shows only that all parts work."] : []),

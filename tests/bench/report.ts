@@ -9,6 +9,8 @@ export interface Sample {
   readonly caseName: string;
   readonly server: string;
   readonly round: number;
+  /** When it began, in milliseconds of any clock. */
+  readonly atMs: number;
   readonly result?: RunResult;
   /** The case's own figure, see BenchCase.value. */
   readonly value?: number;
@@ -107,6 +109,25 @@ function lostShare({ latencyMicros }: RunResult): number | undefined {
 
 function optional<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
   return (value === undefined ? {} : { [key]: value }) as { [key in K]?: V };
+}
+
+/**
+ * `units` as they were when `own` was measured: machines change while a run goes on, so C is taken again and again
+ * (`ofUnit`), and of these the one nearest in time counts for each sample.
+ */
+export function unitsNear(units: Units, ofUnit: readonly Sample[], own: readonly Sample[]): Units {
+  const known = ofUnit.filter(({ result }) => result !== undefined);
+  if (known.length === 0) return units;
+  const nearest = own.map(({ atMs }) =>
+    known.reduce((best, one) => Math.abs(one.atMs - atMs) < Math.abs(best.atMs - atMs) ? one : best)
+  );
+  const cpu = spreadOf(nearest.map(({ result }) => result?.cpuMicrosPerMessage));
+  const rate = spreadOf(nearest.map(({ result }) => result?.rate));
+  return {
+    ...units,
+    ...(cpu === undefined ? {} : { cpuMicros: cpu.median }),
+    ...(rate === undefined ? {} : { coreRate: rate.median }),
+  };
 }
 
 /** Adds units, ratios and verdicts. `baseline` is the row of nats-server for the same case. */

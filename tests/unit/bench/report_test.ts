@@ -1,6 +1,15 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { figure, judge, LATENCY_LEGEND, markdownTable, rowOf, type Sample, spreadOf } from "../../bench/report.ts";
+import {
+  figure,
+  judge,
+  LATENCY_LEGEND,
+  markdownTable,
+  rowOf,
+  type Sample,
+  spreadOf,
+  unitsNear,
+} from "../../bench/report.ts";
 import { LatencyRecorder, median } from "../../bench/statistics.ts";
 import { CASES } from "../../bench/cases.ts";
 import { TARGETS } from "../../bench/targets.ts";
@@ -12,6 +21,7 @@ function sample(server: string, round: number, rate: number, cpu: number): Sampl
     caseName: "memory-async-128-w1024",
     server,
     round,
+    atMs: round * 1000,
     result: {
       kind: "stan-publish",
       messages: 1,
@@ -49,8 +59,19 @@ test("targets: CPU is judged in C, the rate by the original's rate scaled to thi
   assert.match(table, /1M \(900k-1\.1M\)/);
 });
 
+test("targets: each sample is judged by the C that was taken nearest to it", () => {
+  const ofUnit = [[1, 0.5], [2, 1], [3, 4]].map(([round, cpu]) => sample("nats-server", round!, 1e6 * round!, cpu!));
+  const failed: Sample = { caseName: "core-1x1-128", server: "nats-server", round: 2, atMs: 2100, error: "stalled" };
+  const near = (...atMs: number[]) =>
+    unitsNear({ cpuMicros: 9, requestP50Micros: 7 }, [...ofUnit, failed], atMs.map((at) => ({ ...failed, atMs: at })));
+  assert.deepEqual(near(900), { cpuMicros: 0.5, coreRate: 1e6, requestP50Micros: 7 });
+  assert.equal(near(2100).cpuMicros, 1);
+  assert.equal(near(900, 2600, 9000).cpuMicros, 4);
+  assert.deepEqual(unitsNear({ cpuMicros: 9 }, [failed], ofUnit), { cpuMicros: 9 });
+});
+
 test("a failed round withdraws the verdict and shows in the table", () => {
-  const failed: Sample = { caseName: "core-1x1-128", server: "a", round: 1, error: "stalled: nothing moved" };
+  const failed: Sample = { caseName: "core-1x1-128", server: "a", round: 1, atMs: 0, error: "stalled: nothing moved" };
   const row = judge(rowOf([failed], "core-1x1-128", "a"), TARGETS["core-1x1-128"], {}, undefined);
   assert.equal(row.verdicts.length, 0);
   assert.match(markdownTable([row], new Map()), /failed 1\/1/);
