@@ -101,14 +101,17 @@ export class BlockLoader {
     return false;
   }
 
-  /** Reads messages of `slice` from `sequence` on, which it has, up to `nextSequence`, which is in memory. */
+  /**
+   * Reads messages of `slice` from `sequence` on, which it has, up to `nextSequence`, which is in memory: so is all that is not
+   * safe yet, and that must not be read. A flush that fails would take it back while the read is under way, and the read
+   * would put it beside the messages that get those sequences then.
+   */
   start(slice: Slice, sequence: number, nextSequence: number, wanted: boolean): void {
     const run = slice.runAt(sequence)!; // The slice has it.
     const record = run.firstRecord + sequence - run.firstSequence;
-    let countMax = Math.min(run.firstRecord + run.count, slice.indexedCount) - record;
-    countMax = Math.min(countMax, nextSequence - sequence);
+    let countMax = Math.min(run.firstRecord + run.count - record, nextSequence - sequence);
+    assert(countMax > 0 && record + countMax <= slice.indexedCount, "what is not written yet is in memory");
     countMax = this.#shared.options.readBufferBytes === 0 ? 1 : Math.min(countMax, READ_RECORDS_MAX);
-    assert(countMax > 0, "what is not written yet is in memory");
     const load: Load = { firstSequence: sequence, countMax, wanted };
     this.#loads.push(load);
     this.#shared.loads.run(() => this.#loadIndex(load, slice, record));

@@ -345,7 +345,12 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       ? before.fileOffset + before.usedBytes
       : slice.data.size;
     const bytes = this.#shared.cache.buffer(size);
-    const countExpected = Math.ceil(bytes.length / (sizeBound + 24)) + 1;
+    // By the records of the block before, and one in 8 more, as sizes vary: an index that grows on its way is made twice. But
+    // where large messages begin behind small ones, not for small ones.
+    const sizeExpected = before === undefined || before.count === 0
+      ? sizeBound
+      : Math.max(before.usedBytes / before.count, sizeBound / 4);
+    const countExpected = Math.ceil(bytes.length / sizeExpected * 9 / 8) + 1;
     const block = new Block(this, slice, sequence, fileOffset, bytes, countExpected);
     this.#tail = block;
     this.#blocks.push(block);
