@@ -33,7 +33,7 @@ const BLOCK_BYTES = 64 * 1024;
 /** Any nine-byte time. */
 const TIME_FIELD = joinBytes([Uint8Array.of(40), new Uint8Array(8).fill(200), Uint8Array.of(24)]);
 
-/** A plain subscription on an exact subject. */
+/** A plain subscription: on an exact subject, or on all that differ in their last token. */
 interface Interest {
   readonly connection: Connection;
   readonly sid: number;
@@ -96,6 +96,9 @@ function deliveryFrame(inbox: string, sid: number, channel: Channel, varintBytes
 /** What is remembered of the last kind of frame of a connection: the next ones are told by their header alone. */
 interface Memo {
   readonly header: Uint8Array;
+  /** Bytes of the header that may be others: nothing, or the token that a wildcard stands for. */
+  readonly freeAt: number;
+  readonly freeEnd: number;
   readonly frameBytes: number;
   handle(buffer: Uint8Array, at: number, count: number): void;
 }
@@ -104,6 +107,17 @@ class State {
   readonly interests = new Map<string, Interest[]>();
   readonly channels = new Map<string, Channel>();
   ackInboxes = 0;
+
+  /**
+   * Who gets what is published to `subject`. A run subscribes to its subjects one by one, or to all of them with a wildcard:
+   * what is subscribed to by its name needs no second look.
+   */
+  interestsOf(subject: string): { readonly list: readonly Interest[]; readonly isWildcard: boolean } {
+    const exact = this.interests.get(subject);
+    if (exact !== undefined) return { list: exact, isWildcard: false };
+    const wildcard = this.interests.get(`${subject.slice(0, subject.lastIndexOf(".") + 1)}*`);
+    return { list: wildcard ?? [], isWildcard: wildcard !== undefined };
+  }
 
   channel(name: string): Channel {
     let channel = this.channels.get(name);
@@ -146,7 +160,7 @@ class Connection {
 
   #one(buffer: Uint8Array, from: number): number {
     const memo = this.#memo;
-    if (memo !== undefined && startsWith(buffer, from, memo.header)) {
+    if (memo !== undefined && beginsAs(memo, buffer, from)) {
       let count = Math.floor((buffer.length - from) / memo.frameBytes);
       // Frames of one kind come in runs; where the run ends is told by the second letter of PUB and PING.
       while (count > 1 && buffer[from + (count - 1) * memo.frameBytes + 1] !== LETTER_U) count--;
@@ -223,7 +237,10 @@ class Connection {
     lineBytes: number,
     size: number,
   ): Memo {
-    const interests = this.#state.interests.get(subject) ?? [];
+    // Behind a wildcard the frames of all subjects are one kind, and are answered with the subject of the first: the generator
+    // counts frames of one size and never looks into them, and a block for each subject would be paid for by its ceiling.
+    const { list: interests, isWildcard } = this.#state.interestsOf(subject);
+    const subjectEnd = "PUB ".length + subject.length;
     for (const interest of interests) {
       const frame = msgFrame(subject, interest.sid, reply, payloadOf(size));
       interest.block = repeatFrame(frame, BLOCK_BYTES);
@@ -231,6 +248,8 @@ class Connection {
     }
     return {
       header: buffer.slice(from, from + lineBytes),
+      freeAt: isWildcard ? "PUB ".length + subject.lastIndexOf(".") + 1 : subjectEnd,
+      freeEnd: subjectEnd,
       frameBytes: lineBytes + size + 2,
       handle(_buffer, _at, count) {
         for (const interest of interests) {
@@ -258,6 +277,8 @@ class Connection {
     const out = this.out;
     return {
       header: buffer.slice(from, from + lineBytes),
+      freeAt: lineBytes,
+      freeEnd: lineBytes,
       frameBytes,
       handle(source, at, count) {
         channel.stored += count;
@@ -295,9 +316,10 @@ class Connection {
   }
 }
 
-function startsWith(buffer: Uint8Array, at: number, wanted: Uint8Array): boolean {
-  if (at + wanted.length > buffer.length) return false;
-  for (let index = wanted.length - 1; index >= 0; index--) if (buffer[at + index] !== wanted[index]) return false;
+function beginsAs({ header, freeAt, freeEnd }: Memo, buffer: Uint8Array, at: number): boolean {
+  if (at + header.length > buffer.length) return false;
+  for (let index = header.length - 1; index >= freeEnd; index--) if (buffer[at + index] !== header[index]) return false;
+  for (let index = freeAt - 1; index >= 0; index--) if (buffer[at + index] !== header[index]) return false;
   return true;
 }
 

@@ -20,6 +20,9 @@ const COUNTED: readonly (readonly [CaseKind, Partial<Job>, number])[] = [
   ["core-void", { messages: 5000 }, 5000],
   ["core-pubsub", { messages: 5000, warmup: 100, subscribers: 3 }, 15_000],
   ["core-pubsub", { messages: 5000, publishers: 5, pairs: true }, 5000],
+  // A number of messages, and of subjects, that no chunk ends with.
+  ["core-pubsub", { messages: 4999, warmup: 101, subjects: 7 }, 4999],
+  ["core-pubsub", { messages: 5000, subscribers: 3, subjects: 1000 }, 15_000],
   ["core-request", { messages: 100, warmup: 10 }, 100],
   ["stan-publish", { messages: 5000, warmup: 500, window: 64 }, 5000],
   ["stan-publish", { messages: 5000, publishers: 5, sizeBytes: 1024 }, 5000],
@@ -51,6 +54,7 @@ const TIMED: readonly (readonly [CaseKind, Partial<Job>, number])[] = [
   ["core-pubsub", { messages: 5000, warmup: 100, subscribers: 3, sampleEvery: 64 }, 3 * multiples(100, 5100, 64)],
   ["core-pubsub", { messages: 5000, publishers: 5, pairs: true, sampleEvery: 64 }, 5 * multiples(0, 1000, 64)],
   ["core-pubsub", { messages: 5000, warmup: 33, sampleEvery: 1 }, 5000],
+  ["core-pubsub", { messages: 5000, warmup: 33, subjects: 1000, sampleEvery: 64 }, multiples(33, 5033, 64)],
   ["core-slow", { messages: 5000, warmup: 100, sampleEvery: 32 }, multiples(5100, 10_100, 32)],
   ["core-connect", { messages: 20, window: 4, sampleEvery: 1 }, 20],
   ["core-request", { messages: 100, warmup: 10 }, 100],
