@@ -15,6 +15,9 @@ import type { StanSubscription } from "./subscription.ts";
 /** Of one turn. Whoever comes when there are so many shares the last one. */
 const OPEN_GROUPS_MAX = 16;
 
+/** As many are kept to be used again, with the memory of their lists: those of two turns. */
+const FREE_GROUPS_MAX = 2 * OPEN_GROUPS_MAX;
+
 /** Something that an operator asked for and that is staged: exactly one of the two is called. */
 export interface StagedAction {
   /** The stores of its group came back good. */
@@ -192,7 +195,7 @@ export class TurnGroups {
   /** `group` is used again. */
   giveBack(group: TurnGroup): void {
     group.clear();
-    this.#free.push(group);
+    if (this.#free.length < FREE_GROUPS_MAX) this.#free.push(group);
   }
 
   #new(): TurnGroup {
