@@ -110,7 +110,7 @@ function showDirectory(args: Arguments, host: CliHost, given: string): number {
   return 0;
 }
 
-function storedSubscriptions({ subscriptions, log }: ChannelInspection): SubscriptionRow[] {
+function storedSubscriptions({ subscriptions, shown }: ChannelInspection): SubscriptionRow[] {
   return [...subscriptions.subscriptions.values()].map(({ record, pending }) => ({
     kind: record.queueGroup === ""
       ? record.isDurable ? "durable" : "plain"
@@ -125,7 +125,8 @@ function storedSubscriptions({ subscriptions, log }: ChannelInspection): Subscri
     is_stalled: record.maxInFlight > 0 && pending.size >= record.maxInFlight,
     is_paused: false,
     last_sent: record.lastSent,
-    lag: Math.max(0, log.lastSequence - record.lastSent),
+    // As a server counts: what limits or a purge removed lags behind nobody.
+    lag: Math.max(0, shown.lastSequence - Math.max(record.lastSent, shown.firstSequence - 1)),
     lag_seconds: null,
     pending_count: pending.size,
     max_inflight: record.maxInFlight,
@@ -134,14 +135,14 @@ function storedSubscriptions({ subscriptions, log }: ChannelInspection): Subscri
 }
 
 function storedChannel(item: ChannelInspection): ChannelRow {
-  const { name, log } = item;
+  const { name, shown } = item;
   const subscriptions = storedSubscriptions(item);
   return {
     name,
-    msgs: log.messageCount,
-    bytes: log.byteCount,
-    first_seq: log.firstSequence,
-    last_seq: log.lastSequence,
+    msgs: shown.messageCount,
+    bytes: shown.byteCount,
+    first_seq: shown.firstSequence,
+    last_seq: shown.lastSequence,
     subscriptions: subscriptions.length,
     pending: subscriptions.reduce((sum, row) => sum + row.pending_count, 0),
     max_lag: subscriptions.reduce((max, row) => Math.max(max, row.lag), 0),

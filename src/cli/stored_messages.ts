@@ -3,7 +3,14 @@ import { bytesOf, byteString, byteStringOfText, displayText } from "../base/byte
 import { quote } from "../base/quote.ts";
 import { nearestName } from "../base/suggest.ts";
 import type { Disk } from "../runtime/types.ts";
-import { messageRules, sourceOf } from "../server/tools/inspect_slice.ts";
+import {
+  inspectedMark,
+  inspectSlices,
+  lastSequenceOf,
+  messageRules,
+  type SliceInspection,
+  sourceOf,
+} from "../server/tools/inspect_slice.ts";
 import { ENCRYPTION_KEY_VARIABLE } from "../server/encryption.ts";
 import { type Aead, createAes, createChaCha } from "../store/crypt/ciphers.ts";
 import { channelKeyOf, masterKeyOf, NONCE_BYTES, SEAL_BYTES, SEAL_HEAD_BYTES } from "../store/crypt/sealed.ts";
@@ -16,7 +23,7 @@ import {
   sliceNumber,
   VERSION_BYTES,
 } from "../store/file/format.ts";
-import { type PurgeMark, purgeMarkPath, readPurgeMarks } from "../store/file/purge_mark.ts";
+import { PURGE_FILE, readPurgeMarks } from "../store/file/purge_mark.ts";
 import { scanRecords } from "../store/file/scan.ts";
 import { MsgProtoView } from "../wire/stan_hot.ts";
 import { CommandError } from "./host.ts";
@@ -104,47 +111,38 @@ export class StoredChannel {
 
   /** As its index says; undefined: it does not. */
   #firstSequenceOf(number: number): number | undefined {
-    const record = this.#indexRecord(number, 0);
-    return record !== undefined && record.sequence > 0 ? record.sequence : undefined;
-  }
-
-  /** Record `i` of the index of a slice; undefined: it is not there, or not intact. */
-  #indexRecord(number: number, i: number): IndexRecord | undefined {
     const path = `${this.#directory}/${sliceNames(number).index}`;
     if (this.#disk.stat(path) === undefined) return undefined;
     const file = this.#disk.open(path, "read");
     try {
       const bytes = new Uint8Array(INDEX_RECORD_BYTES);
-      const count = file.read(bytes, 0, bytes.length, VERSION_BYTES + i * INDEX_RECORD_BYTES);
+      const count = file.read(bytes, 0, bytes.length, VERSION_BYTES);
       if (count < bytes.length || !isIndexRecordIntact(bytes, 0, this.#crc)) return undefined;
       const record = new IndexRecord();
       record.read(bytes, 0);
-      return record;
+      return record.sequence > 0 ? record.sequence : undefined;
     } finally {
       file.close();
     }
   }
 
-  /** How far an operator has purged the channel: what the newest mark says that speaks of these messages. */
+  /**
+   * How far an operator has purged the channel, by the rules of `check`. Slices are read for that up to the one that a mark is
+   * about, which is among the first: those before it went with their messages.
+   */
   #purgedUpTo(slices: readonly SliceFile[]): number {
-    if (this.#disk.stat(purgeMarkPath(this.#directory)) === undefined) return 0;
-    const marks = readPurgeMarks(this.#disk, this.#directory);
-    return marks.find((mark) => this.#isTrue(mark, slices))?.sequence ?? 0;
-  }
-
-  /** Whether a mark speaks of these messages, and not of others that had their numbers before. */
-  #isTrue(mark: PurgeMark, slices: readonly SliceFile[]): boolean {
-    for (const { number } of slices) {
-      const first = this.#firstSequenceOf(number);
-      if (first === undefined) continue;
-      if (first > mark.sequence) return true;
-      const record = this.#indexRecord(number, mark.sequence - first);
-      if (record?.sequence !== mark.sequence) continue;
-      const isKnown = mark.stampHigh !== 0 || mark.stampLow !== 0;
-      return !isKnown || (record.stampHigh === mark.stampHigh && record.stampLow === mark.stampLow);
+    const isMarked = this.#disk.list(this.#directory).some(({ name, kind }) => name === PURGE_FILE && kind === "file");
+    const marks = isMarked ? readPurgeMarks(this.#disk, this.#directory) : [];
+    if (marks.length === 0) return 0;
+    const upTo = Math.max(...marks.map(({ sequence }) => sequence));
+    const context = { disk: this.#disk, crc: this.#crc, readBytes: () => {} };
+    const numbers = slices.map(({ number }) => number);
+    const inspected: SliceInspection[] = [];
+    for (const slice of inspectSlices(context, this.#directory, numbers, { drop: undefined, marks })) {
+      inspected.push(slice);
+      if (lastSequenceOf(slice) >= upTo) break;
     }
-    // The log ends before it: it was begun anew by a server that does not know marks.
-    return false;
+    return inspectedMark(marks, inspected)?.sequence ?? 0;
   }
 
   /**
@@ -159,6 +157,8 @@ export class StoredChannel {
     for (const { number } of this.#slices) {
       const path = `${this.#directory}/${sliceNames(number).data}`;
       const file = this.#disk.open(path, "read");
+      // What is no message in front of this byte was a purged one, or the marker of a purge that was interrupted.
+      let purgedBefore = 0;
       try {
         const rules = messageRules(view, () => last);
         const { bad } = scanRecords(
@@ -166,13 +166,14 @@ export class StoredChannel {
           VERSION_BYTES,
           rules,
           this.#crc,
-          (_position, _type, bytes) => {
+          (position, _type, bytes) => {
             last = view.sequence;
+            if (this.#purged > 0 && last <= this.#purged + 1) purgedBefore = position;
             if (goesOn && last > this.#purged) goesOn = found(this.#message(bytes, view));
           },
         );
         for (const { start, end, why, kind } of bad) {
-          if (kind === "damage") {
+          if (kind === "damage" && start >= purgedBefore) {
             this.damage.push(`${path}: ${end - start} bytes from byte ${start} are no message: ${why}`);
           }
         }

@@ -16,6 +16,7 @@ import {
   sliceNames,
   VERSION_BYTES,
 } from "../../store/file/format.ts";
+import { lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
 import { type BadRange, type ByteSource, type RecordRules, scanRecords, Window } from "../../store/file/scan.ts";
 import type { Stamp } from "../../store/stamp.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
@@ -39,6 +40,8 @@ export interface Segment {
   lastSequence: number;
   readonly firstStamp: Stamp;
   lastStamp: Stamp;
+  /** Of all its records, without their headers. */
+  payloadBytes: number;
 }
 
 /** A message of the index that no good record answers to. */
@@ -49,6 +52,8 @@ export interface IndexedOnly {
   readonly end: number;
   /** The data file has bytes of it; else they never got there. */
   readonly hasArrived: boolean;
+  /** A start that finds it last keeps its sequence: its size is there and right, and something behind it. */
+  readonly isKeptAtStart: boolean;
 }
 
 export interface SliceInspection {
@@ -63,11 +68,40 @@ export interface SliceInspection {
   /** Ascending. */
   readonly indexedOnly: readonly IndexedOnly[];
   readonly indexFault: { readonly offset: number; readonly text: string } | undefined;
-  /** Payloads of all good records. */
-  readonly payloadBytes: number;
   readonly recordCount: number;
   /** Stamps of the good messages in the range that was asked for. */
   readonly stamps: ReadonlyMap<number, Stamp>;
+}
+
+/** How to read slices. */
+export interface SliceOptions {
+  /** Segments end at the borders of this range, and its stamps are kept. */
+  readonly drop: SequenceRange | undefined;
+  /** Segments end behind what they speak of. */
+  readonly marks: readonly PurgeMark[];
+}
+
+/**
+ * The mark that counts for the messages of these slices, as {@link markInForce} decides it. Where the last message of all is
+ * damaged a start may take it for one that never came, and its mark for one of other messages: `atStart` asks for that.
+ */
+export function inspectedMark(
+  marks: readonly PurgeMark[],
+  slices: readonly SliceInspection[],
+  atStart = false,
+): PurgeMark | undefined {
+  const marked = slices.map((slice) => ({ slice, lastSequence: lastSequenceOf(slice, atStart) }));
+  return markInForce(marks, marked, ({ slice }, sequence) => {
+    // Segments end behind every mark, so its message is the last one of its segment.
+    const segment = slice.segments.find(({ lastSequence }) => lastSequence === sequence);
+    return segment?.lastStamp ?? slice.indexedOnly.find((entry) => entry.sequence === sequence)?.stamp;
+  });
+}
+
+/** A message whose bytes are there and wrong keeps its sequence. 0: there is none. */
+export function lastSequenceOf({ segments, indexedOnly }: SliceInspection, atStart = false): number {
+  const indexed = indexedOnly.findLast((entry) => atStart ? entry.isKeptAtStart : entry.hasArrived)?.sequence ?? 0;
+  return Math.max(segments.at(-1)?.lastSequence ?? 0, indexed);
 }
 
 /** A file as bytes by position, counted. */
@@ -113,13 +147,27 @@ export function messageRules(view: MsgProtoView, lastSequence: () => number): Re
   };
 }
 
-/** Reads one slice. `split`: segments end at the borders of this range. */
-export function inspectSlice(
+/** Reads slices, given by their numbers in ascending order, one when the next is asked for. */
+export function* inspectSlices(
+  context: InspectContext,
+  directory: string,
+  numbers: readonly number[],
+  options: SliceOptions,
+): Generator<SliceInspection> {
+  let last = 0;
+  for (const number of numbers) {
+    const slice = inspectSlice(context, directory, number, lastBeforeSlice(options.marks, last), options);
+    last = slice.segments.at(-1)?.lastSequence ?? last;
+    yield slice;
+  }
+}
+
+function inspectSlice(
   context: InspectContext,
   directory: string,
   number: number,
   lastBefore: number,
-  split: SequenceRange | undefined,
+  options: SliceOptions,
 ): SliceInspection {
   const { disk } = context;
   const names = sliceNames(number);
@@ -132,7 +180,7 @@ export function inspectSlice(
     const index = hasIndex ? disk.open(indexPath, "read") : undefined;
     try {
       const reader = new IndexReader(index === undefined ? undefined : sourceOf(index, context), context.crc);
-      return { number, dataPath, indexPath, ...readSlice(context, source, reader, lastBefore, split) };
+      return { number, dataPath, indexPath, ...readSlice(context, source, reader, lastBefore, options) };
     } finally {
       index?.close();
     }
@@ -146,32 +194,32 @@ function readSlice(
   source: ByteSource,
   index: IndexReader,
   lastBefore: number,
-  split: SequenceRange | undefined,
+  { drop, marks }: SliceOptions,
 ): Omit<SliceInspection, "number" | "dataPath" | "indexPath"> {
   const version = versionOf(source);
   const segments: Segment[] = [];
   const stamps = new Map<number, Stamp>();
   const view = new MsgProtoView();
   let last = lastBefore;
-  let payloadBytes = 0;
+  const purged = marks.map(({ sequence }) => sequence);
   let recordCount = 0;
   const found = (position: number, _type: number, _bytes: Uint8Array, start: number, end: number) => {
     const { sequence } = view;
     const stamp = { high: view.stampHigh, low: view.stampLow };
     last = sequence;
-    payloadBytes += end - start;
     recordCount++;
     index.expect(sequence, position, end - start, stamp);
-    const isInSplit = split !== undefined && sequence >= split.first && sequence <= split.last;
-    if (isInSplit) stamps.set(sequence, stamp);
+    const isInDrop = drop !== undefined && sequence >= drop.first && sequence <= drop.last;
+    if (isInDrop) stamps.set(sequence, stamp);
     const segment = segments.at(-1);
     const recordEnd = position + RECORD_HEADER_BYTES + end - start;
     const goesOn = segment !== undefined && segment.end === position && segment.lastSequence + 1 === sequence &&
-      sequence !== split?.first && sequence - 1 !== split?.last;
+      sequence !== drop?.first && sequence - 1 !== drop?.last && !purged.includes(sequence - 1);
     if (goesOn) {
       segment.end = recordEnd;
       segment.lastSequence = sequence;
       segment.lastStamp = stamp;
+      segment.payloadBytes += end - start;
       return;
     }
     segments.push({
@@ -181,6 +229,7 @@ function readSlice(
       lastSequence: sequence,
       firstStamp: stamp,
       lastStamp: stamp,
+      payloadBytes: end - start,
     });
   };
   // A file with a wrong version is read all the same: perhaps only the version is wrong.
@@ -195,26 +244,33 @@ function readSlice(
     bad,
     indexedOnly: index.unanswered.filter(({ sequence }) => sequence > lastBefore).map((entry) => ({
       ...entry,
-      hasArrived: hasArrived(source, entry.offset, entry.end),
+      ...whatArrived(source, entry.offset, entry.end),
     })),
     indexFault: index.fault,
-    payloadBytes,
     recordCount,
     stamps,
   };
 }
 
-/** True when the bytes of an indexed message are in the file, right or wrong: its size and something behind it. */
-function hasArrived(source: ByteSource, offset: number, end: number): boolean {
-  if (end > source.size || offset < VERSION_BYTES) return false;
+/** Whether the bytes of an indexed message are in the file, right or wrong. */
+function whatArrived(
+  source: ByteSource,
+  offset: number,
+  end: number,
+): Pick<IndexedOnly, "hasArrived" | "isKeptAtStart"> {
+  if (end > source.size || offset < VERSION_BYTES) return { hasArrived: false, isKeptAtStart: false };
   const bytes = new Uint8Array(end - offset);
   source.read(bytes, 0, bytes.length, offset);
-  return !isZero(bytes, 0, bytes.length);
+  const payloadSize = bytes.length - RECORD_HEADER_BYTES;
+  return {
+    hasArrived: !isZero(bytes, 0, bytes.length),
+    isKeptAtStart: readU32(bytes, 0) === payloadSize && !isZero(bytes, RECORD_HEADER_BYTES, bytes.length),
+  };
 }
 
 /** Goes through an index beside the data file and keeps what the two do not agree on. */
 class IndexReader {
-  readonly unanswered: Omit<IndexedOnly, "hasArrived">[] = [];
+  readonly unanswered: Omit<IndexedOnly, "hasArrived" | "isKeptAtStart">[] = [];
   fault: { readonly offset: number; readonly text: string } | undefined;
   readonly #window: Window | undefined;
   readonly #size: number;

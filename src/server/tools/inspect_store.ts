@@ -6,9 +6,16 @@ import { type Disk, RuntimeError } from "../../runtime/types.ts";
 import { Crc32, CRC_POLYNOMIAL_IEEE } from "../../store/file/crc.ts";
 import { sliceNumber } from "../../store/file/format.ts";
 import { DescriptorPool } from "../../store/file/log_file.ts";
+import {
+  FOREIGN_MARK,
+  FOREIGN_MARK_AT_START,
+  PURGE_FILE,
+  type PurgeMark,
+  readPurgeMarks,
+} from "../../store/file/purge_mark.ts";
 import { recoverServer } from "../../store/file/recover.ts";
 import { StoreError } from "../../store/types.ts";
-import { type InspectContext, inspectSlice, type SliceInspection } from "./inspect_slice.ts";
+import { type InspectContext, inspectedMark, inspectSlices } from "./inspect_slice.ts";
 import {
   inspectClients,
   inspectSubscriptions,
@@ -16,7 +23,7 @@ import {
   typedFindings,
   type TypedInspection,
 } from "./inspect_typed.ts";
-import { type LogPlan, planLog } from "./plan.ts";
+import { figuresOf, type LogFigures, type LogPlan, planLog } from "./plan.ts";
 import { type ChannelSummary, finding, type StoreFinding, type StoreReport } from "./store_finding.ts";
 import type { ToolOptions } from "./tool_arguments.ts";
 
@@ -48,11 +55,14 @@ export interface ChannelInspection {
   readonly name: string;
   readonly directory: string;
   readonly log: LogPlan;
+  readonly shown: LogFigures;
   readonly subscriptions: SubscriptionsInspection;
   /** Of which subscriptions the position lies behind the last message, and must go back. */
   readonly positionsToPutBack: readonly number[];
   /** Files whose names a start refuses. */
   readonly misnamed: readonly string[];
+  /** The file with the marks of purges says nothing about the messages that are there: it has to go. */
+  readonly hasForeignMark: boolean;
 }
 
 export interface StoreInspection {
@@ -264,14 +274,13 @@ function inspectChannel(
       byRepair: "",
     });
   }
-  const slices: SliceInspection[] = [];
-  let last = 0;
-  for (const number of numbers) {
-    const slice = inspectSlice(context, directory, number, last, drop);
-    slices.push(slice);
-    last = slice.segments.at(-1)?.lastSequence ?? last;
-  }
-  const log = planLog(name, dir, slices, drop);
+  const isMarked = files.has(PURGE_FILE);
+  const marks = isMarked ? readPurgeMarks(disk, directory) : [];
+  const slices = [...inspectSlices(context, directory, numbers, { drop, marks })];
+  const mark = inspectedMark(marks, slices);
+  const markAtStart = inspectedMark(marks, slices, true);
+  if (isMarked) findings.push(purgeFinding(name, marks.length > 0, mark, markAtStart));
+  const log = planLog(name, dir, slices, drop, mark);
   findings.push(...log.findings);
   const subscriptions = inspectSubscriptions(context, `${directory}/${STORE_FILES.subscriptions}`);
   const file = `${name}/${STORE_FILES.subscriptions}`;
@@ -288,19 +297,60 @@ function inspectChannel(
       byRepair: "it goes on behind the last one",
     });
   }
-  return { name, directory, log, subscriptions, positionsToPutBack, misnamed };
+  const hasForeignMark = isMarked && mark === undefined;
+  const shown = figuresOf(slices, markAtStart?.sequence ?? 0);
+  return { name, directory, log, shown, subscriptions, positionsToPutBack, misnamed, hasForeignMark };
 }
 
-function summaryOf({ name, log, subscriptions }: ChannelInspection): ChannelSummary {
-  const good = log.slices.flatMap(({ slice }) => slice.segments);
-  return {
-    name,
-    firstSequence: good[0]?.firstSequence ?? 0,
-    lastSequence: good.at(-1)?.lastSequence ?? 0,
-    messageCount: log.messageCount,
-    byteCount: log.byteCount,
-    subscriptionCount: subscriptions.subscriptions.size,
-  };
+/** What there is to say where an operator has purged a channel. */
+function purgeFinding(
+  channel: string,
+  isReadable: boolean,
+  mark: PurgeMark | undefined,
+  markAtStart: PurgeMark | undefined,
+): StoreFinding {
+  const where = { channel, file: `${channel}/${PURGE_FILE}` };
+  if (mark !== undefined && mark !== markAtStart) {
+    return finding({
+      ...where,
+      severity: "damaged",
+      lastSequence: mark.sequence,
+      text: `messages up to ${mark.sequence} were purged, but the last message of the channel is damaged`,
+      atStart: "that is taken for a message that was never stored, and what was purged and is still there is served",
+      byRepair: "it is kept: what was purged does not count",
+    });
+  }
+  if (mark !== undefined) {
+    return finding({
+      ...where,
+      severity: "note",
+      lastSequence: mark.sequence,
+      text: `messages up to ${mark.sequence} were purged; what the slices still hold of them does not count`,
+      atStart: "",
+      byRepair: "",
+    });
+  }
+  if (isReadable) {
+    return finding({
+      ...where,
+      severity: "healed",
+      text: FOREIGN_MARK,
+      atStart: FOREIGN_MARK_AT_START,
+      byRepair: "it is moved aside",
+    });
+  }
+  return finding({
+    ...where,
+    severity: "damaged",
+    offset: 0,
+    text: "it cannot be read: how far the channel was purged is not known",
+    atStart: "all messages are served, also those that were purged and are still in the slices",
+    byRepair: "it is moved aside",
+  });
+}
+
+function summaryOf({ name, shown, subscriptions }: ChannelInspection): ChannelSummary {
+  return { name, ...shown, subscriptionCount: subscriptions.subscriptions.size };
 }
 
 /** What speaks against a repair of what was found. */
@@ -309,14 +359,13 @@ function obstacleOf(
   channels: readonly ChannelInspection[],
   clients: TypedInspection | undefined,
 ): string {
-  for (const { name, log } of channels) {
+  for (const { name, log, shown } of channels) {
     if (log.obstacle !== "") return `channel ${quote(name)}: ${log.obstacle}`;
     if (drop === undefined) continue;
-    const good = log.slices.flatMap(({ slice }) => slice.segments);
-    const first = good[0]?.firstSequence ?? 0;
-    const last = good.at(-1)?.lastSequence ?? 0;
-    if (drop.first < first || drop.last > last) {
-      return `-drop ${drop.first}..${drop.last} goes beyond the channel, which has messages ${first} to ${last}`;
+    const { firstSequence: first, lastSequence: last, messageCount } = shown;
+    if (messageCount === 0 || drop.first < first || drop.last > last) {
+      const what = messageCount === 0 ? "no messages" : `messages ${first} to ${last}`;
+      return `-drop ${drop.first}..${drop.last} goes beyond the channel, which has ${what}`;
     }
   }
   const slices = channels.flatMap(({ log }) => log.slices.map(({ slice }) => slice));

@@ -4,9 +4,13 @@
  *
  * A message that is lost becomes an empty message, so that sequences stay without gaps (stores.md 11.4) and every other
  * message keeps its own. Its stamp is the one in the index; where that is lost, too, it is the stamp of the message before.
+ *
+ * What an operator has purged does not count, and is no loss when it is damaged. It is filled all the same: whoever does not
+ * know the mark of a purge wants sequences without gaps, too.
  */
 import { asideName } from "../../store/file/recover.ts";
 import { MESSAGE_OVERHEAD_BYTES } from "../../store/file/format.ts";
+import { PURGE_FILE, type PurgeMark } from "../../store/file/purge_mark.ts";
 import type { Stamp } from "../../store/stamp.ts";
 import type { IndexedOnly, Segment, SliceInspection } from "./inspect_slice.ts";
 import { finding, LOST_VERSION, type StoreFinding } from "./store_finding.ts";
@@ -30,15 +34,22 @@ export interface SlicePlan {
   index: "stays" | "rewritten";
 }
 
+/** A log in figures, as a server shows it after a start; messages that are damaged do not count. */
+export interface LogFigures {
+  /** One above the last sequence where all was purged; 0 and 0: there is nothing. */
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  readonly messageCount: number;
+  /** As limits count them. */
+  readonly byteCount: number;
+}
+
 export interface LogPlan {
   readonly findings: readonly StoreFinding[];
   readonly slices: readonly SlicePlan[];
   /** As the log is after a repair. */
   readonly firstSequence: number;
   readonly lastSequence: number;
-  /** As it is now. */
-  readonly messageCount: number;
-  readonly byteCount: number;
   /** Why `repair` must not touch this channel; empty: it may. */
   readonly obstacle: string;
 }
@@ -51,20 +62,40 @@ interface Bad {
   readonly kind: "torn" | "zeros" | "damage";
 }
 
-/** Judges one channel. `root` is what paths are told without. */
+/** Judges one channel. `root` is what paths are told without; `mark` is the one that counts for these slices. */
 export function planLog(
   channel: string,
   root: string,
   slices: readonly SliceInspection[],
   drop: SequenceRange | undefined,
+  mark: PurgeMark | undefined,
 ): LogPlan {
-  return new LogPlanner(channel, root, drop).run(slices);
+  return new LogPlanner(channel, root, drop, mark).run(slices);
+}
+
+/** Figures of these slices; everything up to `purged` was purged. */
+export function figuresOf(slices: readonly SliceInspection[], purged: number): LogFigures {
+  const good = slices.flatMap(({ segments }) => segments);
+  // Segments end behind a mark.
+  const kept = good.filter(({ firstSequence }) => firstSequence > purged);
+  const messageCount = kept.reduce((sum, part) => sum + part.lastSequence - part.firstSequence + 1, 0);
+  const lastSequence = Math.max(good.at(-1)?.lastSequence ?? 0, purged);
+  return {
+    firstSequence: kept[0]?.firstSequence ?? (purged > 0 ? lastSequence + 1 : 0),
+    lastSequence,
+    messageCount,
+    byteCount: kept.reduce((sum, { payloadBytes }) => sum + payloadBytes, messageCount * MESSAGE_OVERHEAD_BYTES),
+  };
 }
 
 class LogPlanner {
   readonly #channel: string;
   readonly #root: string;
   readonly #drop: SequenceRange | undefined;
+  /** Everything up to it was purged. */
+  readonly #purged: number;
+  /** Of the message `#purged`, as the mark has it. */
+  readonly #purgedStamp: Stamp | undefined;
   readonly #findings: StoreFinding[] = [];
   readonly #plans: SlicePlan[] = [];
   /** Bytes that are no record, behind the last good record. */
@@ -76,20 +107,19 @@ class LogPlanner {
   #lastStamp: Stamp | undefined;
   #obstacle = "";
 
-  constructor(channel: string, root: string, drop: SequenceRange | undefined) {
+  constructor(channel: string, root: string, drop: SequenceRange | undefined, mark: PurgeMark | undefined) {
     this.#channel = channel;
     this.#root = root;
     this.#drop = drop;
+    this.#purged = mark?.sequence ?? 0;
+    const isStamped = mark !== undefined && (mark.stampHigh !== 0 || mark.stampLow !== 0);
+    this.#purgedStamp = isStamped ? { high: mark.stampHigh, low: mark.stampLow } : undefined;
   }
 
   run(slices: readonly SliceInspection[]): LogPlan {
-    let messageCount = 0;
-    let byteCount = 0;
     for (const slice of slices) {
       const plan: SlicePlan = { slice, pieces: [], cut: [], data: "stays", index: "stays" };
       this.#plans.push(plan);
-      messageCount += slice.recordCount;
-      byteCount += slice.payloadBytes + slice.recordCount * MESSAGE_OVERHEAD_BYTES;
       this.#known.push(...slice.indexedOnly);
       this.#slice(plan);
     }
@@ -99,8 +129,6 @@ class LogPlanner {
       slices: this.#plans,
       firstSequence: this.#first,
       lastSequence: this.#last,
-      messageCount,
-      byteCount,
       obstacle: this.#obstacle,
     };
   }
@@ -139,14 +167,15 @@ class LogPlanner {
     if (slice.version === "none") {
       const lost = slice.indexedOnly;
       if (lost.length === 0 && slice.sizeBytes === 0) return;
+      const first = lost[0]?.sequence ?? 0;
+      const last = lost.at(-1)?.sequence ?? 0;
       this.#report({
-        severity: lost.length > 0 ? "damaged" : "healed",
+        severity: last > this.#purged ? "damaged" : "healed",
         file,
         offset: 0,
-        firstSequence: lost[0]?.sequence ?? 0,
-        lastSequence: lost.at(-1)?.sequence ?? 0,
+        ...this.#concerned(first, last),
         text: lost.length > 0
-          ? "the file is empty, its index knows of messages"
+          ? `the file is empty, its index knows of messages${this.#purgedText(last)}`
           : "the file has no version and no messages",
         atStart: "it is removed",
         byRepair: "it is begun anew",
@@ -203,17 +232,17 @@ class LogPlanner {
     const target = pending[0]?.plan ?? this.#plans.findLast((before) => before !== plan && before.pieces.length > 0) ??
       plan;
     const isLoss = last >= first;
+    const severity = isLoss && last > this.#purged ? "damaged" : "healed";
     const made = this.#madeText(first, last);
     pending.forEach((bad, i) => {
       const tellsLoss = isLoss && i === 0;
       this.#cut(bad, true);
       bad.plan.data = bad.plan.index = "rewritten";
       this.#report({
-        severity: isLoss ? "damaged" : "healed",
+        severity,
         ...this.#placeOf(bad),
-        firstSequence: tellsLoss ? first : 0,
-        lastSequence: tellsLoss ? last : 0,
-        text: `${bad.why}${isLoss ? "" : "; no message is lost by it"}`,
+        ...tellsLoss ? this.#concerned(first, last) : {},
+        text: `${bad.why}${isLoss ? this.#purgedText(last) : "; no message is lost by it"}`,
         atStart: "the messages behind it are served, the bytes are left out",
         byRepair: `${tellsLoss ? `${made} in its place` : "taken out"}, the bytes go to ${this.#asideOf(bad)}`,
       });
@@ -221,14 +250,13 @@ class LogPlanner {
     if (isLoss && pending.length === 0) {
       target.data = target.index = "rewritten";
       this.#report({
-        severity: "damaged",
+        severity,
         file: this.#relative(plan.slice.dataPath),
         offset: next.start,
-        firstSequence: first,
-        lastSequence: last,
+        ...this.#concerned(first, last),
         text: `${
           first === last ? "the message is" : "the messages are"
-        } missing in front of message ${next.firstSequence}`,
+        } missing in front of message ${next.firstSequence}${this.#purgedText(last)}`,
         atStart: "the messages behind are served",
         byRepair: `${made} at the end of ${this.#relative(target.slice.dataPath)}`,
       });
@@ -258,11 +286,10 @@ class LogPlanner {
         bad.plan.data = "rewritten";
         const tellsLoss = i === 0;
         this.#report({
-          severity: "damaged",
+          severity: lastLost > this.#purged ? "damaged" : "healed",
           ...this.#placeOf(bad),
-          firstSequence: tellsLoss ? firstLost : 0,
-          lastSequence: tellsLoss ? lastLost : 0,
-          text: bad.why + never,
+          ...tellsLoss ? this.#concerned(firstLost, lastLost) : {},
+          text: bad.why + never + this.#purgedText(lastLost),
           atStart: "it is left out, its sequence is not given again",
           byRepair: `${this.#madeText(firstLost, lastLost)} in its place, the bytes go to ${this.#asideOf(bad)}`,
         });
@@ -292,6 +319,8 @@ class LogPlanner {
     this.#mayAdd(last - first + 1);
     if (this.#obstacle !== "") return;
     const stamps = new Map(this.#known.map(({ sequence, stamp }) => [sequence, stamp]));
+    // With another stamp the mark would speak of another message, and what was purged would come back.
+    if (this.#purgedStamp !== undefined) stamps.set(this.#purged, this.#purgedStamp);
     if (this.#first === 0) this.#first = first;
     for (let sequence = first; sequence <= last; sequence++) {
       const stamp: Stamp = stamps.get(sequence) ?? this.#lastStamp ?? nextStamp ?? { high: 0, low: 0 };
@@ -305,12 +334,23 @@ class LogPlanner {
     const stamped = this.#known.filter(({ sequence }) => sequence >= first && sequence <= last).length;
     const time = stamped === last - first + 1
       ? `its time from the index`
+      : first === last && last === this.#purged && this.#purgedStamp !== undefined
+      ? `its time from ${PURGE_FILE}`
       : first > 1
       ? `the time of the message before`
       : `the time of the message behind`;
     return first === last
       ? `an empty message ${first} with ${time}`
       : `empty messages ${first} to ${last}, each with ${time}`;
+  }
+
+  /** Which messages a finding names: those that are lost, or all where none is. */
+  #concerned(first: number, last: number): Pick<StoreFinding, "firstSequence" | "lastSequence"> {
+    return { firstSequence: last > this.#purged ? Math.max(first, this.#purged + 1) : first, lastSequence: last };
+  }
+
+  #purgedText(last: number): string {
+    return last > this.#purged ? "" : "; all that is concerned was purged";
   }
 
   #mayAdd(count: number): void {

@@ -18,6 +18,7 @@ import {
   writePositionRecord,
   writeRecordHeader,
 } from "../../store/file/format.ts";
+import { purgeMarkPath } from "../../store/file/purge_mark.ts";
 import { asideName } from "../../store/file/recover.ts";
 import { scanRecords } from "../../store/file/scan.ts";
 import { encodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
@@ -66,8 +67,9 @@ class Repair {
   }
 
   async channel(channel: ChannelInspection): Promise<void> {
-    const { directory, log, misnamed, name } = channel;
+    const { directory, log, misnamed, name, hasForeignMark } = channel;
     for (const file of misnamed) this.#moveAside(`${directory}/${file}`);
+    if (hasForeignMark) this.#moveAside(purgeMarkPath(directory));
     const bytes = bytesOf(byteStringOfText(name));
     for (const plan of log.slices) await this.#slice(plan, directory, bytes);
     await this.#subscriptions(channel);
@@ -269,7 +271,8 @@ class Repair {
 
   #moveAside(path: string): void {
     const at = path.lastIndexOf("/") + 1;
-    const aside = this.#freeName(`${path.slice(0, at)}.${path.slice(at)}.aside`);
+    const name = path.slice(at);
+    const aside = this.#freeName(`${path.slice(0, at)}${name.startsWith(".") ? "" : "."}${name}.aside`);
     this.#disk.rename(path, aside);
     this.actions.push(`${this.#relative(path)} was moved to ${this.#relative(aside)}`);
   }

@@ -16,7 +16,7 @@ export interface StoreFinding {
   readonly offset: number;
   /** Bytes that are concerned; 0: none, or the whole file. */
   readonly sizeBytes: number;
-  /** Messages that are concerned; 0: none, or nobody can know. */
+  /** Messages that are concerned; 0: none, or nobody can know. The first alone may be unknown. */
   readonly firstSequence: number;
   readonly lastSequence: number;
   /** What was found. */
@@ -30,7 +30,7 @@ export interface StoreFinding {
 /** One channel as `check` sees it. */
 export interface ChannelSummary {
   readonly name: string;
-  /** 0 and 0: no message on disk. */
+  /** 0 and 0: no message on disk; one above the last: all were purged. */
   readonly firstSequence: number;
   readonly lastSequence: number;
   readonly messageCount: number;

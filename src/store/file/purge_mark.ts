@@ -13,6 +13,7 @@
  */
 import { bytesOf } from "../../base/bytes.ts";
 import type { Disk } from "../../runtime/types.ts";
+import type { Stamp } from "../stamp.ts";
 import { Crc32 } from "./crc.ts";
 
 /** Everything up to `sequence` is removed for good. */
@@ -26,6 +27,9 @@ export interface PurgeMark {
 /** Its name in a channel's directory. */
 export const PURGE_FILE = ".purged";
 const TEMPORARY_FILE = ".purged.new";
+/** Said where none of the marks that are there speaks of the messages that are there, and what a start does then. */
+export const FOREIGN_MARK = "it says that messages were purged that are not those of this channel";
+export const FOREIGN_MARK_AT_START = "it is dropped, all messages are served";
 const FILE_BYTES_MAX = 256;
 /** Not that of the store's options: those may change between two starts. */
 const POLYNOMIAL = 0xedb88320;
@@ -62,6 +66,36 @@ function markOf(line: string): PurgeMark | undefined {
   const stamp = BigInt(match[3]!);
   if (!Number.isSafeInteger(sequence) || stamp >> 64n !== 0n) return undefined;
   return { sequence, stampHigh: Number(stamp >> 32n), stampLow: Number(stamp & 0xffff_ffffn) };
+}
+
+/**
+ * The mark that counts for a log of these slices: the newest that speaks of messages that are there. The reference, which knows
+ * no marks, may have emptied the log and begun anew (stores.md 5.15): then nothing of what is there was purged. Whoever reads
+ * a channel asks here, so that none of them shows what another one hides.
+ *
+ * `slices` are ascending; of those from the first on that reaches a mark's sequence only that first one matters. `stampOf` says
+ * what stamp the message `sequence` of a slice has; undefined: it is not there, or cannot be known.
+ */
+export function markInForce<Marked extends { readonly lastSequence: number }>(
+  marks: readonly PurgeMark[],
+  slices: readonly Marked[],
+  stampOf: (slice: Marked, sequence: number) => Stamp | undefined,
+): PurgeMark | undefined {
+  return marks.find(({ sequence, stampHigh, stampLow }) => {
+    const slice = slices.find(({ lastSequence }) => lastSequence >= sequence);
+    if (slice === undefined) return false;
+    if (stampHigh === 0 && stampLow === 0) return true;
+    const stamp = stampOf(slice, sequence);
+    return stamp === undefined || (stamp.high === stampHigh && stamp.low === stampLow);
+  });
+}
+
+/**
+ * Behind which sequence the messages of the next slice begin, when the slices before it end with `last`. After a purge that was
+ * interrupted the next one begins with the marker, and that of which it is a copy is still there.
+ */
+export function lastBeforeSlice(marks: readonly PurgeMark[], last: number): number {
+  return last > 0 && marks.some(({ sequence }) => sequence === last) ? last - 1 : last;
 }
 
 function lineOf({ sequence, stampHigh, stampLow }: PurgeMark): string {

@@ -5,6 +5,7 @@
 import { displayText } from "../../base/bytes.ts";
 import type { DiskFile } from "../../runtime/types.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
+import type { Stamp } from "../stamp.ts";
 import { StoreError } from "../types.ts";
 import type { FindingLevel } from "./findings.ts";
 import {
@@ -22,7 +23,17 @@ import {
   writeIndexRecord,
 } from "./format.ts";
 import { LogFile } from "./log_file.ts";
-import { PURGE_FILE, type PurgeMark, purgeMarkPath, readPurgeMarks, writePurgeMarks } from "./purge_mark.ts";
+import {
+  FOREIGN_MARK,
+  FOREIGN_MARK_AT_START,
+  lastBeforeSlice,
+  markInForce,
+  PURGE_FILE,
+  type PurgeMark,
+  purgeMarkPath,
+  readPurgeMarks,
+  writePurgeMarks,
+} from "./purge_mark.ts";
 import {
   asideName,
   keepAside,
@@ -93,9 +104,7 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
   let wasCut = false;
   let last = 0;
   for (const number of numbers) {
-    // A purge that was interrupted: the slice that shall keep the last sequence is there, and those before it still are.
-    const isKept = last > 0 && marks.some(({ sequence }) => sequence === last);
-    const lastBefore = isKept ? last - 1 : last;
+    const lastBefore = lastBeforeSlice(marks, last);
     const recovered = new SliceRecovery(context, channel, directory, number, lastBefore, number >= lateNumber).run();
     wasCut ||= recovered.wasCut;
     damaged.push(...recovered.damaged);
@@ -120,34 +129,27 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
     slices.push(slice);
     last = slice.lastSequence;
   }
-  const mark = marks.find((one) => isOfThisLog(context, one, slices));
+  const mark = markInForce(marks, slices, (slice, sequence) => indexedStamp(context, slice, sequence));
   if (mark !== marks[0]) keepMark(context, channel, directory, mark);
   return { slices, damaged, wasCut, mark };
 }
 
-/**
- * Whether `mark` speaks of these messages. The reference, which does not know it, may have emptied the log and begun anew
- * (stores.md 5.15): then nothing of what is there was purged.
- */
-function isOfThisLog({ disk }: RecoverContext, mark: PurgeMark, slices: readonly Slice[]): boolean {
-  const slice = slices.find(({ lastSequence }) => lastSequence >= mark.sequence);
-  if (slice === undefined) return false;
-  const run = slice.runAt(mark.sequence);
-  if (run === undefined || run.firstSequence > mark.sequence || (mark.stampHigh === 0 && mark.stampLow === 0)) {
-    return true;
-  }
-  if (disk.stat(slice.index.path) === undefined) return true;
+/** The stamp of a message, as the index of its slice has it; undefined: it has none. */
+function indexedStamp({ disk }: RecoverContext, slice: Slice, sequence: number): Stamp | undefined {
+  const run = slice.runAt(sequence);
+  if (run === undefined || run.firstSequence > sequence) return undefined;
+  if (disk.stat(slice.index.path) === undefined) return undefined;
   const entry = new Uint8Array(INDEX_RECORD_BYTES);
   const index = disk.open(slice.index.path, "read");
   try {
-    const position = Slice.indexPosition(slice.recordAt(mark.sequence));
-    if (index.read(entry, 0, INDEX_RECORD_BYTES, position) < INDEX_RECORD_BYTES) return true;
+    const position = Slice.indexPosition(slice.recordAt(sequence));
+    if (index.read(entry, 0, INDEX_RECORD_BYTES, position) < INDEX_RECORD_BYTES) return undefined;
   } finally {
     index.close();
   }
   const record = new IndexRecord();
   record.read(entry, 0);
-  return record.stampHigh === mark.stampHigh && record.stampLow === mark.stampLow;
+  return { high: record.stampHigh, low: record.stampLow };
 }
 
 /** What the newest mark speaks of never became safe, or is gone: `mark` is the one that counts. */
@@ -163,8 +165,7 @@ function keepMark(
       channel,
       path: purgeMarkPath(directory),
       offset: -1,
-      text:
-        "it says that messages were purged that are not those of this channel; it is dropped, all messages are served",
+      text: `${FOREIGN_MARK}; ${FOREIGN_MARK_AT_START}`,
     });
   }
   if (apply) writePurgeMarks(disk, directory, mark === undefined ? [] : [mark]);

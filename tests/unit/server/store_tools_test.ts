@@ -113,6 +113,7 @@ function segment(start: number, end: number, firstSequence: number, lastSequence
     lastSequence,
     firstStamp: stampOf(firstSequence),
     lastStamp: stampOf(lastSequence),
+    payloadBytes: end - start,
   };
 }
 
@@ -128,7 +129,6 @@ function slice(number: number, parts: Partial<SliceInspection>): SliceInspection
     bad: [],
     indexedOnly: [],
     indexFault: undefined,
-    payloadBytes: 0,
     recordCount: segments.reduce((sum, { firstSequence, lastSequence }) => sum + lastSequence - firstSequence + 1, 0),
     stamps: new Map(),
     ...parts,
@@ -141,8 +141,9 @@ const indexed = (sequence: number, hasArrived: boolean): IndexedOnly => ({
   offset: 0,
   end: 10,
   hasArrived,
+  isKeptAtStart: hasArrived,
 });
-const plan = (...slices: SliceInspection[]) => planLog("c", "root", slices, undefined);
+const plan = (...slices: SliceInspection[]) => planLog("c", "root", slices, undefined, undefined);
 const verdictsOf = ({ findings }: LogPlan) =>
   findings.map(({ severity, file, offset, firstSequence, lastSequence }) =>
     `${severity} ${file}@${offset} ${firstSequence}..${lastSequence}`
