@@ -117,6 +117,8 @@ class Life {
   #hasServerInfo = false;
   #underWay = 0;
   #isAfterPowerCut = false;
+  /** A sync failed before the process was killed: the system may have thrown its copies away, which leaves holes, too. */
+  #isAfterTrouble = false;
   /** What was found at the start may be in the system's memory only. */
   #isUnproven = false;
 
@@ -259,8 +261,8 @@ class Life {
       expect(state.server.clusterId === "sim", () => "another server");
     }
     const promises = this.#keepsPromises;
-    const mayHaveHoles = this.#isAfterPowerCut;
-    this.#isAfterPowerCut = false;
+    const mayHaveHoles = this.#isAfterPowerCut || this.#isAfterTrouble;
+    this.#isAfterPowerCut = this.#isAfterTrouble = false;
     this.#isUnproven = !isDurable;
     this.say(() => `starts with ${state?.channels.map(({ store: { name } }) => name)} ${this.#log.lines.join(" | ")}`);
     if (state === undefined) {
@@ -365,6 +367,7 @@ class Life {
     disk.kill();
     const problems = this.#checkIndexes();
     // What a power cut left is in order when a start has ended.
+    this.#isAfterTrouble = this.#hadTrouble;
     const mayBeAnything = this.#hadTrouble || this.#isAfterPowerCut;
     expect(mayBeAnything || problems.length === 0, () => `the directory is not in order: ${problems.join("; ")}`);
     return false;
