@@ -1,67 +1,23 @@
 /** What the FILE store once got wrong, each on a disk that shows it at once (stores.md 1.5, 6.7, 10). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FileStore } from "../../src/store/file/file_store.ts";
-import { FILE_STORE_DEFAULTS, type FileStoreOptions } from "../../src/store/file/options.ts";
 import { type DiskFile, RuntimeError } from "../../src/runtime/types.ts";
 import {
   APPEND_FAILED,
   type ChannelStore,
-  LOOKUP_FOUND,
-  LOOKUP_LATER,
   LOOKUP_NONE,
-  type MessageView,
   type RecoveredState,
   StoreError,
   type SubscriptionRecord,
 } from "../../src/store/types.ts";
-import { decodeMsgProto, MsgProtoView } from "../../src/wire/stan_hot.ts";
 import { stanSubjects } from "../../src/wire/stan_subjects.ts";
-import { RecordingLog } from "../helpers/file_store.ts";
 import { readStore } from "../helpers/store_validator.ts";
-import { SimulatedDisk } from "./disk.ts";
-import { Machine, settle } from "./machine.ts";
-import { Random } from "./random.ts";
+import { SimulatedStore } from "../helpers/simulated_store.ts";
+import { settle } from "./machine.ts";
 
-const LIMITS = { maxSubscriptions: 0, maxMessages: 0, maxBytes: 0, maxAgeMs: 0, maxInactivityMs: 0 };
 const CLIENT = { heartbeatInbox: "hb", connectionId: "x", protocol: 1, pingIntervalSecs: 5, pingMaxOut: 3 };
 
-class Bench {
-  readonly machine = new Machine();
-  readonly disk: SimulatedDisk;
-  store!: FileStore;
-
-  constructor(seed = 1) {
-    this.disk = new SimulatedDisk(this.machine, new Random(seed));
-  }
-
-  async open(options: Partial<FileStoreOptions> = {}): Promise<RecoveredState | undefined> {
-    this.disk.reboot();
-    this.store = new FileStore({ maxChannels: 0, forChannel: () => LIMITS }, {
-      ...FILE_STORE_DEFAULTS,
-      dir: "/data",
-      ...options,
-    }, {
-      disk: this.disk,
-      clock: this.machine.clock,
-      scheduler: this.machine.scheduler,
-      log: new RecordingLog(),
-      runProgram: () => {},
-    });
-    const recovered = await this.done(this.store.recover());
-    if (recovered === undefined) this.store.init(stanSubjects("sim"));
-    await this.done(this.store.flush());
-    return recovered;
-  }
-
-  /** Waits while time goes on. */
-  async done<Result>(work: Promise<Result> | undefined): Promise<Result | undefined> {
-    let isOver = work === undefined;
-    work?.then(() => isOver = true, () => isOver = true);
-    assert.ok(await this.machine.until(() => isOver, 10_000), "it never ends");
-    return await work;
-  }
-
+class Bench extends SimulatedStore {
   /** `stampHigh` counts some four seconds; `letter` fills the payload. */
   put({ messages }: ChannelStore, count: number, stampHigh = 1, letter = 0): void {
     const payload = new Uint8Array(10).fill(letter);
@@ -71,22 +27,8 @@ class Bench {
   }
 
   /** The letters of all messages; a dot where one is missing, if that may be. */
-  async letters({ messages }: ChannelStore, gapsAllowed = false): Promise<string> {
-    const view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
-    const message = new MsgProtoView();
-    let text = "";
-    for (let sequence = messages.firstSequence; sequence <= messages.lastSequence; sequence++) {
-      let result = messages.lookup(sequence, view);
-      await this.machine.until(() => (result = messages.lookup(sequence, view)) !== LOOKUP_LATER, 1000);
-      if (gapsAllowed && result === LOOKUP_NONE) {
-        text += ".";
-        continue;
-      }
-      assert.equal(result, LOOKUP_FOUND, `message ${sequence}`);
-      assert.ok(decodeMsgProto(view.buffer, view.start, view.end, message));
-      text += String.fromCharCode(view.buffer[message.dataStart]!);
-    }
-    return text;
+  letters({ messages }: ChannelStore, gapsAllowed = false): Promise<string> {
+    return this.lettersOf(messages, (result) => gapsAllowed && result === LOOKUP_NONE);
   }
 }
 

@@ -4,67 +4,41 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FileStore } from "../../src/store/file/file_store.ts";
-import { FILE_STORE_DEFAULTS, type FileStoreOptions } from "../../src/store/file/options.ts";
+import type { FileStoreOptions } from "../../src/store/file/options.ts";
 import { type ChannelStore, StoreError } from "../../src/store/types.ts";
-import { stanSubjects } from "../../src/wire/stan_subjects.ts";
 import { fill, put, readAll, texts } from "../conformance/store/file_support.ts";
 import { RecordingLog } from "../helpers/file_store.ts";
 import { readStore } from "../helpers/store_validator.ts";
+import { SimulatedStore } from "../helpers/simulated_store.ts";
 import { SimulatedDisk } from "./disk.ts";
-import { Machine, settle } from "./machine.ts";
+import { settle } from "./machine.ts";
 import { Random } from "./random.ts";
 
-const LIMITS = { maxSubscriptions: 0, maxMessages: 0, maxBytes: 0, maxAgeMs: 0, maxInactivityMs: 0 };
 const LAST = 10;
 
-class Bench {
-  readonly machine = new Machine();
-  readonly disk: SimulatedDisk;
+class Bench extends SimulatedStore {
   readonly #options: Partial<FileStoreOptions>;
-  log = new RecordingLog();
-  store!: FileStore;
 
   constructor(seed: number, options: Partial<FileStoreOptions>) {
-    this.disk = new SimulatedDisk(this.machine, new Random(seed));
+    super(seed);
     this.#options = options;
   }
 
-  async open(): Promise<ChannelStore | undefined> {
-    this.disk.reboot();
+  /** The channel, if it is there. */
+  async next(): Promise<ChannelStore | undefined> {
     this.log = new RecordingLog();
-    this.store = new FileStore({ maxChannels: 0, forChannel: () => LIMITS }, {
-      ...FILE_STORE_DEFAULTS,
-      dir: "/data",
-      ...this.#options,
-    }, {
-      disk: this.disk,
-      clock: this.machine.clock,
-      scheduler: this.machine.scheduler,
-      log: this.log,
-      runProgram: () => {},
-    });
-    const recovered = await this.done(this.store.recover());
-    if (recovered === undefined) this.store.init(stanSubjects("sim"));
-    await this.done(this.store.flush());
+    await this.open(this.#options);
     return this.store.channel("foo");
   }
 
   /** Ten messages, safe. */
   async fill(): Promise<ChannelStore> {
-    await this.open();
+    await this.next();
     const channel = this.store.createChannel("foo");
     fill(channel.messages, 1, LAST);
     await this.done(this.store.flush());
     await this.done(channel.messages.flush());
     return channel;
-  }
-
-  async done<Result>(work: Promise<Result> | undefined): Promise<Result | undefined> {
-    let isOver = work === undefined;
-    work?.then(() => isOver = true, () => isOver = true);
-    assert.ok(await this.machine.until(() => isOver, 10_000), "it never ends");
-    return await work;
   }
 
   /** Everything that can be read, while time goes on. */
@@ -131,7 +105,7 @@ for (const upTo of [2, 3, 9, LAST]) {
           else bench.disk.kill();
           await settle();
           assert.equal(lastForReference(bench.disk), LAST, `${calls} calls`);
-          const again = await bench.open();
+          const again = await bench.next();
           await assertWhole(bench, again, upTo, outcome);
           if (outcome === "done" && !isPowerCut) {
             // What was left between two steps of a purge is no damage; an old slice may have lost its index already.
@@ -146,7 +120,7 @@ for (const upTo of [2, 3, 9, LAST]) {
           await bench.done(bench.store.close());
           const { problems } = readStore(bench.disk, "/data");
           assert.deepEqual(problems, [], `${calls} calls`);
-          const third = await bench.open();
+          const third = await bench.next();
           assert.deepEqual([third!.messages.firstSequence, third!.messages.lastSequence], [firstSequence, LAST + 2]);
           await bench.done(bench.store.close());
         }
@@ -168,7 +142,7 @@ for (const upTo of [2, 3, 9, LAST]) {
         assert.deepEqual(await bench.read(channel), texts(1, LAST + 1));
         await bench.done(bench.store.close());
         assert.deepEqual(readStore(bench.disk, "/data").problems, []);
-        const again = await bench.open();
+        const again = await bench.next();
         assert.deepEqual(await bench.read(again!), texts(1, LAST + 1));
         await bench.done(bench.store.close());
       }
@@ -241,7 +215,7 @@ class History {
 
   async run(): Promise<void> {
     const { bench, random } = this;
-    await bench.open();
+    await bench.next();
     this.channel = bench.store.createChannel("foo");
     await bench.done(bench.store.flush());
     await bench.done(this.channel.messages.flush());
@@ -351,7 +325,7 @@ class History {
       bench.disk.cutPower();
     } else bench.disk.kill();
     assert.ok(lastForReference(bench.disk) >= this.last, "the reference would give a sequence again");
-    const channel = await bench.open();
+    const channel = await bench.next();
     assert.ok(channel !== undefined);
     this.channel = channel;
     // What a killed process left in the system's memory is nobody's until this is over.

@@ -9,22 +9,14 @@ import { type DiskFile, RuntimeError } from "../../../../src/runtime/types.ts";
 import { BLOCK_INDEX_STRIDE, BlockCache } from "../../../../src/store/file/block.ts";
 import { Crc32 } from "../../../../src/store/file/crc.ts";
 import { SyncedDirectory } from "../../../../src/store/file/directory.ts";
-import { FileStore } from "../../../../src/store/file/file_store.ts";
 import { INDEX_RECORD_BYTES } from "../../../../src/store/file/format.ts";
 import { DescriptorPool } from "../../../../src/store/file/log_file.ts";
 import { FileMessageLog } from "../../../../src/store/file/message_log.ts";
 import { FILE_STORE_DEFAULTS, type FileStoreOptions } from "../../../../src/store/file/options.ts";
 import { LoadQueue } from "../../../../src/store/file/shared.ts";
-import {
-  LOOKUP_FAILED,
-  LOOKUP_FOUND,
-  LOOKUP_LATER,
-  type MessageStore,
-  type MessageView,
-} from "../../../../src/store/types.ts";
-import { decodeMsgProto, MsgProtoView } from "../../../../src/wire/stan_hot.ts";
-import { stanSubjects } from "../../../../src/wire/stan_subjects.ts";
+import { LOOKUP_FAILED, LOOKUP_FOUND, LOOKUP_LATER, type MessageStore } from "../../../../src/store/types.ts";
 import { RecordingLog } from "../../../helpers/file_store.ts";
+import { newMessageView, SimulatedStore } from "../../../helpers/simulated_store.ts";
 import { SimulatedDisk } from "../../../simulation/disk.ts";
 import { Machine } from "../../../simulation/machine.ts";
 import { Random } from "../../../simulation/random.ts";
@@ -45,16 +37,12 @@ interface Tapped {
 }
 
 /** A store with the channel "foo", on a disk that does what it is told. */
-class Bench {
-  readonly machine = new Machine();
-  readonly disk: SimulatedDisk;
-  readonly log = new RecordingLog();
+class Bench extends SimulatedStore {
   tapped: Tapped = {};
-  store!: FileStore;
   messages!: MessageStore;
 
   constructor(seed = 1) {
-    this.disk = new SimulatedDisk(this.machine, new Random(seed));
+    super(seed);
     this.disk.tap.file = (path, file) => this.#tap(path, file);
   }
 
@@ -82,33 +70,12 @@ class Bench {
     };
   }
 
-  /** The next process. It has nothing in memory, and its directories are safe. */
+  /** The next process. */
   async start(options: Partial<FileStoreOptions> = {}): Promise<this> {
-    this.disk.reboot();
-    this.store = new FileStore({ maxChannels: 0, forChannel: () => LIMITS }, {
-      ...FILE_STORE_DEFAULTS,
-      dir: "/data",
-      ...options,
-    }, {
-      disk: this.disk,
-      clock: this.machine.clock,
-      scheduler: this.machine.scheduler,
-      log: this.log,
-      runProgram: () => {},
-    });
-    const state = await this.done(this.store.recover());
-    if (state === undefined) this.store.init(stanSubjects("sim"));
+    await this.open(options);
     this.messages = (this.store.channel("foo") ?? this.store.createChannel("foo")).messages;
     await this.done(this.store.flush());
     return this;
-  }
-
-  /** Waits while time goes on. */
-  async done<Result>(work: Promise<Result> | undefined): Promise<Result | undefined> {
-    let isOver = work === undefined;
-    work?.then(() => isOver = true, () => isOver = true);
-    assert.ok(await this.machine.until(() => isOver, 10_000), "it never ends");
-    return await work;
   }
 
   /** One message for each letter, whose payload is full of it. */
@@ -123,28 +90,9 @@ class Bench {
     await this.done(this.messages.flush());
   }
 
-  /** The letters of all messages, from the first one on. */
-  async letters(): Promise<string> {
-    const { messages } = this;
-    const view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
-    const message = new MsgProtoView();
-    let text = "";
-    for (let sequence = messages.firstSequence; sequence <= messages.lastSequence; sequence++) {
-      let result = messages.lookup(sequence, view);
-      await this.machine.until(() => (result = messages.lookup(sequence, view)) !== LOOKUP_LATER, 1000);
-      if (result !== LOOKUP_FOUND) {
-        text += ".";
-        continue;
-      }
-      assert.ok(decodeMsgProto(view.buffer, view.start, view.end, message));
-      text += String.fromCharCode(view.buffer[message.dataStart]!);
-    }
-    return text;
+  letters(): Promise<string> {
+    return this.lettersOf(this.messages, () => true);
   }
-}
-
-function newView(): MessageView {
-  return { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
 }
 
 // What a failed flush leaves to do ---------------------------------------------------------------------------------------
@@ -214,7 +162,7 @@ test("stores 5.9, decision 16: a read that ends after a failed flush brings noth
   };
   let isReadable = false;
   bench.messages.onReadable = () => isReadable = true;
-  assert.equal(bench.messages.lookup(1, newView()), LOOKUP_LATER);
+  assert.equal(bench.messages.lookup(1, newMessageView()), LOOKUP_LATER);
   assert.ok(await bench.machine.until(() => end !== undefined, 1000), "the messages are read");
   assert.equal(fails.length, 2);
   for (const fail of fails) fail();
@@ -241,8 +189,8 @@ test("stores 5.9: one read takes no more index records than one block may have, 
     if (path.endsWith(".idx")) most = Math.max(most, sizeBytes / INDEX_RECORD_BYTES);
     end();
   };
-  assert.equal(bench.messages.lookup(1, newView()), LOOKUP_LATER);
-  assert.ok(await bench.machine.until(() => bench.messages.lookup(1, newView()) === LOOKUP_FOUND, 1000));
+  assert.equal(bench.messages.lookup(1, newMessageView()), LOOKUP_LATER);
+  assert.ok(await bench.machine.until(() => bench.messages.lookup(1, newMessageView()) === LOOKUP_FOUND, 1000));
   assert.equal(most, 8192);
 });
 
@@ -253,7 +201,7 @@ test("stores 5.9: a message that the disk refused once is asked for again, and t
   await bench.done(bench.store.close());
   await bench.start();
   await bench.flush();
-  const view = newView();
+  const view = newMessageView();
   let calls = 0;
   bench.messages.onReadable = () => calls++;
   bench.disk.weather.readErrors = 100;
