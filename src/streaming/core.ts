@@ -1,6 +1,6 @@
 /**
  * The streaming core: a machine without sockets, files, clock or randomness (style.md 2). The driver hands it events as they
- * are read, ends the turn, carries out the effects, flushes the stores that the turn's group names, and reports the result.
+ * are read, ends the turn, carries out the effects, flushes the stores that the turn's groups name, and reports the result.
  *
  *   setTime, event, event, ...        staged: nothing leaves yet, refusals apart
  *   endTurn -> groups                 the driver flushes the stores of each
@@ -170,7 +170,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     return group;
   }
 
-  /** Finishes a group that is not in flight, because it was safe at once. */
+  /** Does what follows from the flush of `group`. Call it for one that was safe at once and so was never in flight. */
   finish(group: TurnGroup): void {
     if (group.error === undefined) this.#done(group);
     else this.#failed(group, group.error);
