@@ -14,7 +14,7 @@ import {
   type StoreLimits,
 } from "../types.ts";
 import { MemoryMessageStore } from "./message_store.ts";
-import { RUNTIME_ALLOCATOR, type SlabAllocator, SlabPool } from "./slabs.ts";
+import { allocatePage, type PageAllocator, SlabPool } from "./slabs.ts";
 import { MemorySubscriptionStore } from "./subscription_store.ts";
 
 /** One channel in memory. */
@@ -47,9 +47,9 @@ export class MemoryStore implements Store {
   readonly #channels = new Map<string, MemoryChannel>();
   #isClosed = false;
 
-  constructor(limits: StoreLimits, allocator: SlabAllocator = RUNTIME_ALLOCATOR) {
+  constructor(limits: StoreLimits, allocate: PageAllocator = allocatePage) {
     this.#limits = limits;
-    this.#pool = new SlabPool(allocator);
+    this.#pool = new SlabPool(allocate);
   }
 
   get channelCount(): number {

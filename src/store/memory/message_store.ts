@@ -25,26 +25,37 @@ const HEAD_WASTE_MAX = 32;
  */
 const OVERHEAD_MAX = 5 + 3 * 5 + 2 * 10;
 
+const NO_BYTES = new Uint8Array(0);
+const NO_WORDS = new Uint32Array(0);
+
 /** The MEMORY implementation of {@link MessageStore}. */
 export class MemoryMessageStore implements MessageStore {
-  // What a publish touches stands together: with thousands of channels each line of the cache counts.
+  // What a publish touches stands together: with thousands of channels each line of the cache counts. So the end of the last
+  // slab is here, and the slab learns of it when somebody reads (`#settle`).
   readonly #channel: Uint8Array;
-  #tail: Slab | undefined = undefined;
-  #first = 0;
+  /** Of the last slab; none when there is no slab that takes a message. */
+  #bytes: Uint8Array = NO_BYTES;
+  #words: Uint32Array = NO_WORDS;
+  /** Where the next message goes in `#bytes`. */
+  #at = 0;
+  /** Where its entry goes in `#words`. */
+  #entry = 0;
   #last = 0;
-  #count = 0;
-  #bytes = 0;
+  /** Behind `#last` when nothing is kept. */
+  #first = 1;
+  #keptBytes = 0;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
+
   /** Where the last lookup was: deliveries go through a slab message by message. */
   #found: Slab | undefined = undefined;
-
   readonly #maxAgeHigh: number;
   readonly #maxAgeLow: number;
   readonly #pool: SlabPool;
   /** Slabs in order of sequence, from `#head` on; the last one takes the next message. */
   #slabs: Slab[] = [];
   #head = 0;
+  #tail: Slab | undefined = undefined;
   #limitReached = false;
   /** Why nothing can be stored any more; empty while it can. */
   #retired = "";
@@ -64,7 +75,7 @@ export class MemoryMessageStore implements MessageStore {
   }
 
   get firstSequence(): number {
-    return this.#first;
+    return this.#last === 0 ? 0 : this.#first;
   }
 
   get lastSequence(): number {
@@ -72,12 +83,12 @@ export class MemoryMessageStore implements MessageStore {
   }
 
   get messageCount(): number {
-    return this.#count;
+    return this.#last - this.#first + 1;
   }
 
   /** Encoded MsgProto bytes (stores.md 2.4: MEMORY counts no overhead). */
   get byteCount(): number {
-    return this.#bytes;
+    return this.#keptBytes;
   }
 
   get lastError(): string {
@@ -106,25 +117,25 @@ export class MemoryMessageStore implements MessageStore {
     const channel = this.#channel;
     // The exact size is asked for only where the roughly largest does not fit: 10 to 20 ns saved per message.
     const sizeBound = channel.length + (replyEnd - replyStart) + (dataEnd - dataStart) + OVERHEAD_MAX;
-    let slab = this.#tail;
-    if (
-      slab === undefined || slab.bytes.length - slab.usedBytes < sizeBound ||
-      (slab.count + 1) * INDEX_STRIDE > slab.index.length
-    ) {
-      slab = this.#makeRoom(
+    if (this.#at + sizeBound > this.#entry * 4) {
+      const size = msgProtoSize(
         sequence,
-        msgProtoSize(sequence, channel.length, replyEnd - replyStart, dataEnd - dataStart, stampHigh, stampLow),
+        channel.length,
+        replyEnd - replyStart,
+        dataEnd - dataStart,
+        stampHigh,
+        stampLow,
       );
-      if (slab === undefined) return APPEND_FAILED;
+      if (!this.#makeRoom(sequence, size)) return APPEND_FAILED;
     }
-    const position = slab.usedBytes;
-    const entry = slab.count * INDEX_STRIDE;
-    const index = slab.index;
-    index[entry] = position;
-    index[entry + 1] = stampHigh;
-    index[entry + 2] = stampLow;
+    const position = this.#at;
+    const entry = this.#entry;
+    const words = this.#words;
+    words[entry] = position;
+    words[entry + 1] = stampHigh;
+    words[entry + 2] = stampLow;
     const end = encodeMsgProto(
-      slab.bytes,
+      this.#bytes,
       position,
       sequence,
       channel,
@@ -137,28 +148,28 @@ export class MemoryMessageStore implements MessageStore {
       stampLow,
     );
     const size = end - position;
-    slab.usedBytes = end;
-    slab.count++;
-    if (this.#count === 0) this.#first = sequence;
+    this.#at = end;
+    this.#entry = entry - INDEX_STRIDE;
+    if (this.#last === 0) this.#first = sequence;
     this.#last = sequence;
-    this.#count++;
-    this.#bytes += size;
+    this.#keptBytes += size;
     if (
-      (this.#maxMessages > 0 && this.#count > this.#maxMessages) || (this.#maxBytes > 0 && this.#bytes > this.#maxBytes)
+      (this.#maxMessages > 0 && sequence - this.#first >= this.#maxMessages) ||
+      (this.#maxBytes > 0 && this.#keptBytes > this.#maxBytes)
     ) this.#enforceLimits();
     return size;
   }
 
   lookup(sequence: number, into: MessageView): LookupResult {
-    if (this.#count === 0 || sequence < this.#first || sequence > this.#last) return LOOKUP_NONE;
+    if (!this.#isKept(sequence)) return LOOKUP_NONE;
     const slab = this.#slabOf(sequence);
     const i = sequence - slab.firstSequence;
-    const entry = i * INDEX_STRIDE;
+    const entry = slab.entryOf(i);
     into.buffer = slab.bytes;
-    into.start = slab.index[entry]!;
+    into.start = slab.words[entry]!;
     into.end = slab.endOf(i);
-    into.stampHigh = slab.index[entry + 1]!;
-    into.stampLow = slab.index[entry + 2]!;
+    into.stampHigh = slab.words[entry + 1]!;
+    into.stampLow = slab.words[entry + 2]!;
     return LOOKUP_FOUND;
   }
 
@@ -169,53 +180,52 @@ export class MemoryMessageStore implements MessageStore {
     while (low < high) {
       const middle = low + Math.floor((high - low) / 2);
       const slab = this.#slabOf(middle);
-      const entry = (middle - slab.firstSequence) * INDEX_STRIDE;
-      if (isAtOrBefore(stampHigh, stampLow, slab.index[entry + 1]!, slab.index[entry + 2]!)) high = middle;
+      const entry = slab.entryOf(middle - slab.firstSequence);
+      if (isAtOrBefore(stampHigh, stampLow, slab.words[entry + 1]!, slab.words[entry + 2]!)) high = middle;
       else low = middle + 1;
     }
     return low;
   }
 
   stampOf(sequence: number, into: { stampHigh: number; stampLow: number }): boolean {
-    if (this.#count === 0 || sequence < this.#first || sequence > this.#last) return false;
+    if (!this.#isKept(sequence)) return false;
     const slab = this.#slabOf(sequence);
-    const entry = (sequence - slab.firstSequence) * INDEX_STRIDE;
-    into.stampHigh = slab.index[entry + 1]!;
-    into.stampLow = slab.index[entry + 2]!;
+    const entry = slab.entryOf(sequence - slab.firstSequence);
+    into.stampHigh = slab.words[entry + 1]!;
+    into.stampLow = slab.words[entry + 2]!;
     return true;
   }
 
   expire(stampHigh: number, stampLow: number): number {
-    if (this.#count === 0 || (this.#maxAgeHigh === 0 && this.#maxAgeLow === 0)) return 0;
+    if (this.#isEmpty || (this.#maxAgeHigh === 0 && this.#maxAgeLow === 0)) return 0;
     if (isAtOrBefore(this.#maxAgeHigh, this.#maxAgeLow, stampHigh, stampLow)) {
       const borrow = stampLow < this.#maxAgeLow ? 1 : 0;
       this.#removeUntil(stampHigh - this.#maxAgeHigh - borrow, (stampLow - this.#maxAgeLow) >>> 0);
-      if (this.#count === 0) return 0;
+      if (this.#isEmpty) return 0;
     }
     const slab = this.#slabs[this.#head]!;
-    const entry = (this.#first - slab.firstSequence) * INDEX_STRIDE;
-    const low = slab.index[entry + 2]! + this.#maxAgeLow;
+    const entry = slab.entryOf(this.#first - slab.firstSequence);
+    const low = slab.words[entry + 2]! + this.#maxAgeLow;
     const carry = low > 0xffff_ffff ? 1 : 0;
-    return stampToMsCeil(slab.index[entry + 1]! + this.#maxAgeHigh + carry, low >>> 0);
+    return stampToMsCeil(slab.words[entry + 1]! + this.#maxAgeHigh + carry, low >>> 0);
   }
 
   empty(): void {
     while (this.#head < this.#slabs.length) this.#releaseHead();
-    this.#first = 0;
+    this.#first = 1;
     this.#last = 0;
-    this.#count = 0;
-    this.#bytes = 0;
+    this.#keptBytes = 0;
     this.#limitReached = false;
   }
 
   /** At once: what has nothing to wait for needs no flush. */
   purge(upTo: number): void {
-    while (this.#count > 0 && this.#first <= upTo) {
+    this.#settle();
+    while (!this.#isEmpty && this.#first <= upTo) {
       const slab = this.#slabs[this.#head]!;
       const i = this.#first - slab.firstSequence;
       const end = Math.min(slab.count, upTo + 1 - slab.firstSequence);
-      this.#bytes -= slab.endOf(end - 1) - slab.startOf(i);
-      this.#count -= end - i;
+      this.#keptBytes -= slab.endOf(end - 1) - slab.startOf(i);
       this.#first += end - i;
       if (end === slab.count) this.#releaseHead();
     }
@@ -232,44 +242,61 @@ export class MemoryMessageStore implements MessageStore {
     this.#retired = reason;
   }
 
-  /** Room for a message of `size`: what is free, a longer index, or a new slab. Undefined: there is none, `lastError` says why. */
-  #makeRoom(sequence: number, size: number): Slab | undefined {
+  get #isEmpty(): boolean {
+    return this.#first > this.#last;
+  }
+
+  #isKept(sequence: number): boolean {
+    return sequence >= this.#first && sequence <= this.#last;
+  }
+
+  /** Tells the last slab what it holds. */
+  #settle(): void {
+    const tail = this.#tail;
+    if (tail === undefined) return;
+    tail.count = this.#last - tail.firstSequence + 1;
+    tail.usedEnd = this.#at;
+  }
+
+  /** Room for a message of `size`: what is free, or a new slab. False: there is none, `lastError` says why. */
+  #makeRoom(sequence: number, size: number): boolean {
+    if (this.#at + size <= this.#entry * 4) return true;
     if (this.#retired !== "") {
       this.#lastError = this.#retired;
-      return undefined;
+      return false;
     }
-    const tail = this.#tail;
     try {
-      if (tail !== undefined && tail.bytes.length - tail.usedBytes >= size) {
-        if ((tail.count + 1) * INDEX_STRIDE > tail.index.length) this.#pool.growIndex(tail);
-        return tail;
-      }
-      const slab = this.#pool.take(size, this.#bytes, this.#count);
+      const slab = this.#pool.take(size, this.#keptBytes);
+      this.#settle();
       slab.firstSequence = sequence;
       this.#slabs.push(slab);
       this.#tail = slab;
-      return slab;
+      this.#bytes = slab.bytes;
+      this.#words = slab.words;
+      this.#at = slab.start;
+      this.#entry = slab.entryOf(0);
+      return true;
     } catch (error) {
       // Both runtimes report memory that they cannot give as a RangeError. Everything else is a defect.
       if (!(error instanceof RangeError)) throw error;
       this.#lastError = "not enough memory to store the message";
-      return undefined;
+      return false;
     }
   }
 
   /** Called over a limit. Reference 0.25.6: the newest message always stays, whatever its size (stores.md 2.4). */
   #enforceLimits(): void {
-    if (this.#count <= 1) return;
+    if (this.#first >= this.#last) return;
+    this.#settle();
     while (
-      this.#count > 1 &&
-      ((this.#maxMessages > 0 && this.#count > this.#maxMessages) ||
-        (this.#maxBytes > 0 && this.#bytes > this.#maxBytes))
+      this.#first < this.#last &&
+      ((this.#maxMessages > 0 && this.#last - this.#first >= this.#maxMessages) ||
+        (this.#maxBytes > 0 && this.#keptBytes > this.#maxBytes))
     ) {
       const slab = this.#slabs[this.#head]!;
       const i = this.#first - slab.firstSequence;
-      this.#bytes -= slab.endOf(i) - slab.startOf(i);
+      this.#keptBytes -= slab.endOf(i) - slab.startOf(i);
       this.#first++;
-      this.#count--;
       if (i + 1 === slab.count) this.#releaseHead();
     }
     if (!this.#limitReached) {
@@ -280,26 +307,25 @@ export class MemoryMessageStore implements MessageStore {
 
   /** Removes from the front what has a stamp at or before the given one. */
   #removeUntil(stampHigh: number, stampLow: number): void {
-    while (this.#count > 0) {
+    this.#settle();
+    while (!this.#isEmpty) {
       const slab = this.#slabs[this.#head]!;
       let i = this.#first - slab.firstSequence;
       // A slab that is over as a whole goes in one step: a million messages may end in the same millisecond.
-      const lastEntry = (slab.count - 1) * INDEX_STRIDE;
-      if (isAtOrBefore(slab.index[lastEntry + 1]!, slab.index[lastEntry + 2]!, stampHigh, stampLow)) {
-        this.#bytes -= slab.usedBytes - slab.startOf(i);
-        this.#count -= slab.count - i;
+      const lastEntry = slab.entryOf(slab.count - 1);
+      if (isAtOrBefore(slab.words[lastEntry + 1]!, slab.words[lastEntry + 2]!, stampHigh, stampLow)) {
+        this.#keptBytes -= slab.usedEnd - slab.startOf(i);
         this.#first += slab.count - i;
         this.#releaseHead();
         continue;
       }
       const start = slab.startOf(i);
       for (;; i++) {
-        const entry = i * INDEX_STRIDE;
-        if (!isAtOrBefore(slab.index[entry + 1]!, slab.index[entry + 2]!, stampHigh, stampLow)) break;
+        const entry = slab.entryOf(i);
+        if (!isAtOrBefore(slab.words[entry + 1]!, slab.words[entry + 2]!, stampHigh, stampLow)) break;
         this.#first++;
-        this.#count--;
       }
-      this.#bytes -= slab.startOf(i) - start;
+      this.#keptBytes -= slab.startOf(i) - start;
       return;
     }
   }
@@ -307,7 +333,13 @@ export class MemoryMessageStore implements MessageStore {
   #releaseHead(): void {
     const slab = this.#slabs[this.#head]!;
     if (this.#found === slab) this.#found = undefined;
-    if (this.#tail === slab) this.#tail = undefined;
+    if (this.#tail === slab) {
+      this.#tail = undefined;
+      this.#bytes = NO_BYTES;
+      this.#words = NO_WORDS;
+      this.#at = 0;
+      this.#entry = 0;
+    }
     this.#pool.give(slab);
     this.#head++;
     if (this.#head === this.#slabs.length || this.#head > HEAD_WASTE_MAX) {
@@ -316,8 +348,9 @@ export class MemoryMessageStore implements MessageStore {
     }
   }
 
-  /** The slab of a kept sequence. */
+  /** The slab of a kept sequence, settled. */
   #slabOf(sequence: number): Slab {
+    this.#settle();
     const found = this.#found;
     if (
       found !== undefined && sequence >= found.firstSequence && sequence < found.firstSequence + found.count
