@@ -1,5 +1,7 @@
 /** A set of sequences (safe integers from 1) in one typed array: an open hash table, 8 bytes a slot. */
 
+import { smallInteger } from "./small_integer.ts";
+
 const CAPACITY_FIRST = 8;
 /** What an empty set has: one free slot for all of them. */
 const NO_SLOTS = new Float64Array(1);
@@ -85,7 +87,7 @@ export class SequenceSet {
   /** All of them, ascending. */
   sorted(): number[] {
     const sequences: number[] = [];
-    for (const sequence of this.#slots) if (sequence !== 0) sequences.push(sequence);
+    for (const sequence of this.#slots) if (sequence !== 0) sequences.push(smallInteger(sequence));
     return sequences.sort((a, b) => a - b);
   }
 
@@ -93,7 +95,7 @@ export class SequenceSet {
     const old = this.#slots;
     this.#slots = new Float64Array(capacity);
     this.#mask = capacity - 1;
-    this.#shift = 32 - Math.log2(capacity);
+    this.#shift = Math.clz32(capacity) + 1;
     this.#size = 0;
     for (const sequence of old) if (sequence !== 0) this.add(sequence);
   }

@@ -6,6 +6,8 @@
  * neighbouring slots the table is one long run, and closing the hole of a deletion walks all of it.
  */
 
+import { smallInteger } from "../base/small_integer.ts";
+
 const CAPACITY_FIRST = 8;
 /** What a table without entries has: one free slot for all of them, so that an idle subscription holds no array of its own. */
 const NO_SLOTS = new Float64Array(2);
@@ -93,7 +95,7 @@ export class PendingTable {
   sorted(): number[] {
     const sequences: number[] = [];
     const slots = this.#slots;
-    for (let at = 0; at <= this.#mask; at++) if (slots[at * 2] !== 0) sequences.push(slots[at * 2]!);
+    for (let at = 0; at <= this.#mask; at++) if (slots[at * 2] !== 0) sequences.push(smallInteger(slots[at * 2]!));
     return sequences.sort((a, b) => {
       const first = this.get(a);
       const second = this.get(b);
@@ -121,7 +123,7 @@ export class PendingTable {
       const found = slots[at * 2]!;
       if (found !== 0 && (lowest === 0 || found < lowest)) lowest = found;
     }
-    return lowest;
+    return smallInteger(lowest);
   }
 
   /** True when something lower than `sequence` is pending. */
@@ -152,7 +154,7 @@ export class PendingTable {
     const old = this.#slots;
     this.#slots = new Float64Array(capacity * 2);
     this.#mask = capacity - 1;
-    this.#shift = 32 - Math.log2(capacity);
+    this.#shift = Math.clz32(capacity) + 1;
     const slots = this.#slots;
     for (let i = 0; i < old.length; i += 2) {
       const sequence = old[i]!;
