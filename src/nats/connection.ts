@@ -36,6 +36,9 @@ import type { WebSocketEnd } from "./websocket/websocket_port.ts";
 
 /** Sealed output above which a flush is tried in the middle of a turn, so that a huge fan-out does not pile up. */
 const EARLY_FLUSH_BYTES = 262_144;
+/** So many subjects in a row may come in another order than before; of those behind them one in sixteen is tried. */
+const STRAYS_TRIED = 4;
+const STRAYS_MAX = STRAYS_TRIED + 16;
 const utf8 = new TextDecoder();
 
 export class Connection
@@ -103,6 +106,8 @@ export class Connection
   #reply: SubjectEntry | null = null;
   /** What the reserved names forbid for the current control line; derived once per line. */
   #lineRefused = "";
+  /** Subjects in a row that were not what had followed last time. */
+  #strays = 0;
   /** Monotonic time at which the socket first refused output that is still waiting; 0 = it takes everything. */
   #stuckSinceMs = 0;
   readonly #congestion: Congestion;
@@ -476,8 +481,7 @@ export class Connection
     const router = this.router;
     let entry = this.#subject;
     if (!parser.sameLine || entry === null) {
-      entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd);
-      this.#subject = entry;
+      entry = this.#subject = this.#entryBehind(entry, parser);
       // Publishers have one reply for all their subjects.
       const reply = parser.sameTail ? null : this.#reply;
       if (reply !== null && !equalsRange(reply.bytes, parser.buffer, parser.replyStart, parser.replyEnd)) {
@@ -508,6 +512,26 @@ export class Connection
     if (reached === 0 && this.noResponders && parser.replyEnd > parser.replyStart && !this.isClosed) {
       router.answerNoResponders(this, router.entryOf(parser.buffer, parser.replyStart, parser.replyEnd));
     }
+  }
+
+  /** The entry of the subject in `parser`. Many publishers go round theirs in one order: the one behind `previous` is tried first. */
+  #entryBehind(previous: SubjectEntry | null, parser: NatsParser): SubjectEntry {
+    const { router } = this;
+    const { buffer, subjectStart, subjectEnd } = parser;
+    if (previous === null) return router.entryOf(buffer, subjectStart, subjectEnd);
+    if (this.#strays <= STRAYS_TRIED) {
+      const followed = router.followerOf(previous, buffer, subjectStart, subjectEnd);
+      if (followed !== null) {
+        this.#strays = 0;
+        return followed;
+      }
+    }
+    // Who has no order is asked for it again now and then.
+    this.#strays = this.#strays === STRAYS_MAX ? STRAYS_TRIED : this.#strays + 1;
+    const entry = router.entryOf(buffer, subjectStart, subjectEnd);
+    // A dropped one is nobody's any more: it must not keep others.
+    if (!previous.dropped) previous.follower = entry;
+    return entry;
   }
 
   /** The reply subject of the frame that is being delivered. */

@@ -184,6 +184,11 @@ export class Router implements Bus {
     return entry.generation === this.generation ? entry : this.refresh(entry);
   }
 
+  /** The same if it is what was published to behind `previous` last time and nothing has changed for it, else null. */
+  followerOf(previous: SubjectEntry, buffer: Uint8Array, start: number, end: number): SubjectEntry | null {
+    return this.subjects.follow(previous, buffer, start, end, this.generation);
+  }
+
   /** Makes `entry` true again; returns the entry to use from now on (another one if it had been dropped). */
   refresh(entry: SubjectEntry): SubjectEntry {
     if (entry.dropped) entry = this.subjects.intern(entry.bytes, 0, entry.bytes.length);

@@ -63,6 +63,9 @@ export interface ParserLimits {
   maxPayload: number;
 }
 
+/** A chunk of at least so many bytes is worth a view of its own. */
+const VIEW_BYTES_MIN = 1024;
+
 const EMPTY = new Uint8Array(0);
 const CR = 13;
 const LF = 10;
@@ -142,6 +145,10 @@ export class NatsParser {
   #lineReplyEnd = 0;
   #lineSizeStart = 0;
 
+  /** Of the chunk that is being parsed and of `#line`, to compare the two eight bytes at a time; null where it is not worth one. */
+  #view: DataView | null = null;
+  #lineView: DataView | null = null;
+
   /** Control lines in a row that differed from the one before them. */
   #changes = 0;
 
@@ -169,6 +176,8 @@ export class NatsParser {
     this.#pending = EMPTY;
     this.#pendingLength = 0;
     this.#line = EMPTY;
+    this.#view = null;
+    this.#lineView = null;
     this.#forgetLine();
   }
 
@@ -204,8 +213,15 @@ export class NatsParser {
       at = this.#complete(chunk, start);
       if (at < 0) return length;
     }
-    const stop = Math.min(length, start + limit);
-    if (at < stop) at = this.#parse(chunk, at, length, stop);
+    const stop = limit < length - start ? start + limit : length;
+    if (at < stop) {
+      if (length - at >= VIEW_BYTES_MIN) {
+        this.#view = new DataView(chunk.buffer, chunk.byteOffset, length);
+        this.#lineView ??= viewOf(this.#line);
+      }
+      at = this.#parse(chunk, at, length, stop);
+      this.#view = null;
+    }
     if (this.#closed || at >= length) return length;
     if (at >= stop) return at;
     this.#keep(chunk, at, length);
@@ -306,13 +322,10 @@ export class NatsParser {
     const operations = this.#operations;
     while (at < stop) {
       if (buffer[at] === 80 && buffer[at + 1] === 85 && at + 4 < end) {
-        const line = this.#line;
         const lineLength = this.#lineLength;
-        // Path 1. The first two bytes are known to be equal when there is a line at all.
+        // Path 1.
         if (lineLength > 0 && at + lineLength <= end) {
-          let i = 2;
-          while (i < lineLength && line[i] === buffer[at + i]) i++;
-          if (i === lineLength) {
+          if (this.#isRemembered(buffer, at, 0, lineLength)) {
             const payloadStart = at + lineLength;
             const payloadEnd = payloadStart + this.#lineSize;
             if (payloadEnd + 2 > end) {
@@ -363,6 +376,27 @@ export class NatsParser {
     return at;
   }
 
+  /** True when `length` bytes of the remembered line, from `from` on, stand in `buffer` at `at`. */
+  #isRemembered(buffer: Uint8Array, at: number, from: number, length: number): boolean {
+    const view = this.#view;
+    const lineView = this.#lineView;
+    if (view === null || lineView === null || length < 8) {
+      const line = this.#line;
+      let i = 0;
+      while (i < length && line[from + i] === buffer[at + i]) i++;
+      return i === length;
+    }
+    // A quarter of the time of single bytes, on both engines (tests/bench/compare.ts). Eight bytes as a number: what is no
+    // number equals nothing, not even itself, so such a line goes path 2; and no eight bytes of a line are a zero, the only
+    // numbers that are equal and look different, because a line has no byte below LF.
+    const last = length - 8;
+    if (view.getFloat64(at + last) !== lineView.getFloat64(from + last)) return false;
+    for (let i = 0; i < last; i += 8) {
+      if (view.getFloat64(at + i) !== lineView.getFloat64(from + i)) return false;
+    }
+    return true;
+  }
+
   /** Path 2. Returns the position behind the message, -1 when more bytes are needed, 0 to let path 3 decide. */
   #publishLine(buffer: Uint8Array, at: number, end: number): number {
     const subjectStart = at + 4;
@@ -373,13 +407,10 @@ export class NatsParser {
     if (subjectEnd === subjectStart || buffer[p] !== SPACE) return 0;
     const tailStart = ++p;
     // Reply and size are those of the line before when one client publishes to one subject after the other.
-    const line = this.#line;
     const lineTail = this.#lineSubjectEnd + 1;
     const tailLength = this.#rememberedLength - lineTail;
-    const compared = tailStart + tailLength <= end ? tailLength : 0;
-    let i = 0;
-    while (i < compared && line[lineTail + i] === buffer[tailStart + i]) i++;
-    const isKnownTail = i === tailLength;
+    const isKnownTail = tailLength > 0 && tailStart + tailLength <= end &&
+      this.#isRemembered(buffer, tailStart, lineTail, tailLength);
     let replyEnd = tailStart;
     let sizeStart = tailStart;
     let sizeEnd: number;
@@ -424,7 +455,10 @@ export class NatsParser {
     this.#changes = (this.#changes + 1) | 0;
     if (this.#changes <= CHANGES_REMEMBERED || (this.#changes & CHANGES_SKIPPED) === 0) {
       const lineLength = payloadStart - at;
-      if (lineLength > this.#line.length) this.#line = new Uint8Array(lineLength * 2);
+      if (lineLength > this.#line.length) {
+        this.#line = new Uint8Array(lineLength * 2);
+        if (this.#lineView !== null) this.#lineView = viewOf(this.#line);
+      }
       copyRange(this.#line, 0, buffer, at, payloadStart);
       this.#rememberedLength = this.#lineLength = lineLength;
       this.#tailIsLast = true;
@@ -586,6 +620,10 @@ export class NatsParser {
     }
     return count;
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function isSeparator(byte: number): boolean {

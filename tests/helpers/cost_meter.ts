@@ -15,7 +15,7 @@ export interface Costs {
   /** By `copyRange`, and how many bytes that were. */
   copies: number;
   copiedBytes: number;
-  /** `subarray` of any typed array. */
+  /** `subarray` of any typed array, and every DataView. */
   views: number;
   /** Typed arrays, `slice` included. */
   arrays: number;
@@ -70,6 +70,7 @@ export class Meter {
     for (const name of ["Uint8Array", "Int32Array", "Uint32Array", "Float64Array"] as const) {
       this.#wrapGlobal(name, "arrays");
     }
+    this.#wrapGlobal("DataView", "views");
     this.#wrapGlobal("Promise", "promises");
   }
 
@@ -160,7 +161,10 @@ export class Meter {
   }
 
   /** Counts how often a global is constructed, or asked to make one. */
-  #wrapGlobal(name: "Uint8Array" | "Int32Array" | "Uint32Array" | "Float64Array" | "Promise", what: keyof Costs): void {
+  #wrapGlobal(
+    name: "Uint8Array" | "Int32Array" | "Uint32Array" | "Float64Array" | "DataView" | "Promise",
+    what: keyof Costs,
+  ): void {
     const original = globalThis[name];
     const proxy = new Proxy<object>(original, {
       construct: (_target, given, newTarget) => {

@@ -171,3 +171,54 @@ test("nats 5: counters are taken at the parse and per delivery, headers and payl
   assert.equal(statistics.outMessages, 4);
   assert.equal(statistics.outBytes, 2 * (5 + 14));
 });
+
+test("nats 4.3: who goes round many subjects reaches the right ones, in whatever order and whoever comes and goes", async () => {
+  const { runtime, nats, client } = await makeWorld();
+  const subscriber = client();
+  const publisher = client();
+  const SUBJECTS = 40;
+  let seed = 3;
+  const random = (
+    below: number,
+  ) => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fff_ffff, (seed >>> 12) % below);
+  subscriber.send("SUB s.* 1\r\n");
+  let followed = 0;
+  for (let round = 0; round < 60; round++) {
+    let sent = "";
+    let expected = "";
+    // Half of the rounds go in one order, some of them with a step of their own, the others in none.
+    const step = round % 20 < 10 ? 1 : round % 20 < 14 ? 7 : 0;
+    // With a literal subscription beside: one entry is resolved anew.
+    const beside = random(3) === 0 ? random(SUBJECTS) : -1;
+    if (beside >= 0) subscriber.send(`SUB s.${beside} 2\r\n`);
+    for (let i = 0; i < SUBJECTS; i++) {
+      const number = step > 0 ? (i * step) % SUBJECTS : random(SUBJECTS);
+      const subject = `s.${number}`;
+      sent += pub(subject, `${round}.${i}`);
+      const receivers = [msg(subject, 1, `${round}.${i}`)];
+      if (number === beside) receivers.push(msg(subject, 2, `${round}.${i}`));
+      expected += receivers.join("");
+    }
+    publisher.send(sent);
+    runtime.turn();
+    assert.equal(sorted(subscriber.take()), sorted(expected), `round ${round}`);
+    if (beside >= 0) subscriber.send("UNSUB 2\r\n");
+    for (let i = 0; i + 1 < SUBJECTS; i++) {
+      const entry = nats.router.destination(`s.${i}`) as SubjectEntry;
+      if (entry.follower?.subject === `s.${i + 1}`) followed++;
+      nats.router.release(entry);
+    }
+  }
+  assert.ok(followed > 20 * SUBJECTS, `${followed} learned`);
+  // A wildcard changes all of them.
+  publisher.send(pub("s.0", "x"));
+  subscriber.send("UNSUB 1\r\n");
+  publisher.send(pub("s.1", "y"));
+  runtime.turn();
+  assert.equal(subscriber.take(), msg("s.0", 1, "x"));
+});
+
+/** Frames of one subject with two receivers may come in either order. */
+function sorted(frames: string): string {
+  return frames.split("MSG ").sort().join();
+}

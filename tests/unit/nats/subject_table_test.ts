@@ -126,3 +126,37 @@ test("nats 4.3: pinned entries alone raise the bound instead of sweeping at ever
   assert.equal(table.count, 200);
   for (let i = 0; i < 200; i++) assert.ok(peek(table, `p.${i}`) !== null);
 });
+
+test("nats 4.3: what followed a subject last time is tried first, and only as long as it is true", () => {
+  const table = new SubjectTable(5);
+  const first = intern(table, "a");
+  const second = intern(table, "b.c");
+  const follow = (subject: string, generation: number) => {
+    const bytes = bytesOf(`<${subject}>`);
+    return table.follow(first, bytes, 1, bytes.length - 1, generation);
+  };
+  assert.equal(follow("b.c", -1), null, "nothing has followed it");
+  first.follower = second;
+  second.generation = 7;
+  assert.equal(follow("b.c", 7), second);
+  for (const other of ["b", "b.d", "b.cc", ""]) assert.equal(follow(other, 7), null, other);
+  assert.equal(follow("b.c", 8), null, "receivers have changed");
+  // Asked for all the time: no sweep drops it.
+  first.pins++;
+  for (let i = 0; i < 3 * SWEEP_AFTER_NEW; i++) {
+    intern(table, `inbox.${i}`);
+    if (i % 100 === 0) assert.equal(follow("b.c", 7), second);
+  }
+  assert.ok(!second.dropped);
+  for (let i = 0; i < 3 * SWEEP_AFTER_NEW; i++) intern(table, `outbox.${i}`);
+  assert.ok(second.dropped);
+  assert.equal(follow("b.c", 7), null, "it was dropped");
+});
+
+test("nats 4.3: a dropped entry keeps no other one", () => {
+  const table = new SubjectTable(5);
+  const entries = Array.from({ length: 100 }, (_, i) => intern(table, `s.${i}`));
+  for (const [i, entry] of entries.entries()) entry.follower = entries[i + 1] ?? null;
+  for (let i = 0; i < 3 * SWEEP_AFTER_NEW; i++) intern(table, `inbox.${i}`);
+  assert.ok(entries.every(({ dropped, follower }) => dropped && follower === null));
+});

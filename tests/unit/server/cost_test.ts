@@ -13,7 +13,7 @@ const RECORDED: Readonly<Record<"publish" | "channels" | "live" | "acks", Costs>
   publish: {
     copies: 5000,
     copiedBytes: 197000,
-    views: 0,
+    views: 1,
     arrays: 2,
     strings: 0,
     promises: 0,
@@ -25,8 +25,8 @@ const RECORDED: Readonly<Record<"publish" | "channels" | "live" | "acks", Costs>
   channels: {
     copies: 5125,
     copiedBytes: 203140,
-    views: 0,
-    arrays: 200,
+    views: 1,
+    arrays: 8,
     strings: 0,
     promises: 0,
     clockReads: 6,
@@ -37,7 +37,7 @@ const RECORDED: Readonly<Record<"publish" | "channels" | "live" | "acks", Costs>
   live: {
     copies: 7001,
     copiedBytes: 367050,
-    views: 0,
+    views: 1,
     arrays: 2,
     strings: 0,
     promises: 0,
@@ -49,7 +49,7 @@ const RECORDED: Readonly<Record<"publish" | "channels" | "live" | "acks", Costs>
   acks: {
     copies: 1,
     copiedBytes: 37,
-    views: 0,
+    views: 1,
     arrays: 0,
     strings: 0,
     promises: 0,

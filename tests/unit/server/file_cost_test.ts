@@ -30,7 +30,7 @@ const RECORDED: Readonly<
     // As many as with the MEMORY store: a message is encoded once, into the block that it is written from.
     copies: 5000,
     copiedBytes: 197000,
-    views: 0,
+    views: 1,
     // The next block of 256 KB begins: its bytes, and its index for as many records as the block before it had.
     arrays: 2,
     strings: 0,
@@ -60,7 +60,7 @@ const RECORDED: Readonly<
   channels: {
     copies: 5125,
     copiedBytes: 203140,
-    views: 0,
+    views: 1,
     // Every block had room for its 10 messages.
     arrays: 0,
     strings: 0,
@@ -74,7 +74,7 @@ const RECORDED: Readonly<
   live: {
     copies: 7001,
     copiedBytes: 367050,
-    views: 0,
+    views: 1,
     // The store's set of what is pending grows to 1000. It gives its memory back when everything is acked.
     arrays: 9,
     strings: 0,
@@ -89,7 +89,7 @@ const RECORDED: Readonly<
   acks: {
     copies: 1,
     copiedBytes: 37,
-    views: 0,
+    views: 1,
     arrays: 0,
     strings: 0,
     promises: 0,

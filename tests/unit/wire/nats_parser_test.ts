@@ -178,6 +178,25 @@ test("nats 3.5: what follows the subject is compared, not read, while a publishe
   everySplit(input.slice(0, 200));
 });
 
+test("nats 3.5: in a large chunk, where eight bytes are compared at a time, one other byte is another line", () => {
+  const line = "PUB _STAN.pub.cluster.orders.new _INBOX.0123456789abcdefghij 4\r\n";
+  // A zero, one with the other sign, and what is no number: bytes that floating point numbers would not tell apart.
+  const strange = ["\x80", "\x00", "\xff", "\x7f", "\xf0", "!"];
+  let input = "";
+  for (let at = 4; at < line.length - 5; at++) {
+    for (const byte of strange) {
+      if (byte === "\x00" && line[at] === " ") continue;
+      input += `${line}abcd\r\n${line}abcd\r\n${line.slice(0, at)}${byte}${line.slice(at + 1)}abcd\r\n`;
+    }
+  }
+  for (const text of ["\x7f\xf8\x00".padEnd(40, "\x00"), "\xff".repeat(40), "\x80".repeat(40)]) {
+    input += `PUB ${text.replaceAll("\x00", "\x01")} 1\r\na\r\n`.repeat(3);
+  }
+  const { recorder } = parsePieces([bytesOf(input)]);
+  assert.deepEqual(recorder.calls, parsePlainly(input));
+  assert.ok(recorder.sameLineCount > recorder.calls.length / 4, String(recorder.sameLineCount));
+});
+
 test("nats 3.5: lines that share a beginning are told apart", () => {
   const frames = [
     "PUB a 1\r\nx\r\n",
