@@ -25,6 +25,20 @@ export function equalsRange(a: Uint8Array, bytes: Uint8Array, start: number, end
   return true;
 }
 
+/** True when `bytes[start, end)` equals `bytes[otherStart, otherEnd)`. */
+export function equalRanges(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  otherStart: number,
+  otherEnd: number,
+): boolean {
+  const length = end - start;
+  if (otherEnd - otherStart !== length) return false;
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== bytes[otherStart + i]) return false;
+  return true;
+}
+
 /** Arguments one call takes without risking the engine's stack. */
 const APPLY_COUNT_MAX = 8192;
 

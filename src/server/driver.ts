@@ -44,10 +44,13 @@ class RequestReceiver implements BusReceiver {
 class PublishReceiver implements BusReceiver {
   readonly #driver: Driver;
   readonly #core: StreamingCore;
+  /** Of the subject, up to the channel. */
+  readonly #prefixLength: number;
 
-  constructor(driver: Driver, core: StreamingCore) {
+  constructor(driver: Driver, core: StreamingCore, prefixLength: number) {
     this.#driver = driver;
     this.#core = core;
+    this.#prefixLength = prefixLength;
   }
 
   receive(message: BusMessage): void {
@@ -61,6 +64,8 @@ class PublishReceiver implements BusReceiver {
       message.payloadStart,
       message.payloadEnd,
       message.replyDestination(),
+      message.subjectStart + this.#prefixLength,
+      message.subjectEnd,
       hint,
     );
     if (channel !== undefined && channel !== hint) message.note = channel;
@@ -172,7 +177,9 @@ export class Driver {
     }
     this.#serve(server.discovery, (b, s, e, reply) => core.connect(b, s, e, reply));
     // In the order in which the reference's monitor lists them.
-    this.#subscriptions.push(this.#bus.subscribe(publishWildcard(server.publish), new PublishReceiver(this, core)));
+    this.#subscriptions.push(
+      this.#bus.subscribe(publishWildcard(server.publish), new PublishReceiver(this, core, server.publish.length + 1)),
+    );
     this.#serve(server.subscribe, (b, s, e, reply) => core.subscribe(b, s, e, reply));
     this.#serve(server.unsubscribe, (b, s, e, reply) => core.unsubscribe(b, s, e, reply));
     this.#serve(server.subClose, (b, s, e, reply) => core.closeSubscription(b, s, e, reply));

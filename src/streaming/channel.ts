@@ -25,28 +25,34 @@ export class OwnedTimer<Owner> extends TimerNode {
 
 export class Channel {
   // What a publish touches stands together: with thousands of channels each line of the cache counts.
-  readonly nameBytes: Uint8Array;
   readonly messages: MessageStore;
   deleted = false;
   /** Stamp of the last message of this run: stamps never decrease (10.8). */
   stampHigh = 0;
   stampLow = 0;
-  /** The last turn in which a message was stored. */
+  /** Highest sequence that is as safe as the options promise. What is behind it is not delivered yet. */
+  visibleLast: number;
+  /** It has a limit by age or inactivity, for which it counts when something was stored. */
+  readonly isTimed: boolean;
+  /** How many entries `subscriptions` and `groups` have: neither is touched while it is 0. */
+  #audience = 0;
+
+  /** The last turn in which a message was stored, of a timed channel. */
   storedIn = 0;
   /** The last turn in which something had to be flushed, and the group of it. */
   touchedIn = 0;
   group: TurnGroup | undefined = undefined;
   /** The youngest group in flight that has it. */
   inFlight: TurnGroup | undefined = undefined;
-  /** Monotonic milliseconds of the last stored message of this run: a clock that is set must not delete a channel (22.4). */
+  /**
+   * Monotonic milliseconds of the last stored message of this run, of a timed channel: a clock that is set must not delete a
+   * channel (22.4).
+   */
   lastActivityMs = -Infinity;
   readonly ageTimer: OwnedTimer<Channel> | undefined;
-  /** Highest sequence that is as safe as the options promise. What is behind it is not delivered yet. */
-  visibleLast: number;
-  /** How many entries `subscriptions` and `groups` have: neither is touched while it is 0. */
-  #audience = 0;
 
   readonly name: string;
+  readonly nameBytes: Uint8Array;
   readonly store: ChannelStore;
   readonly limits: ChannelLimits;
   readonly #subscriptions: StanSubscription[] = [];
@@ -71,6 +77,7 @@ export class Channel {
     this.visibleLast = store.messages.lastSequence;
     this.inactivityTimer = limits.maxInactivityMs > 0 ? new OwnedTimer<Channel>(this, due.inactive) : undefined;
     this.ageTimer = limits.maxAgeMs > 0 ? new OwnedTimer<Channel>(this, due.aged) : undefined;
+    this.isTimed = this.inactivityTimer !== undefined || this.ageTimer !== undefined;
   }
 
   /** Online plain subscriptions and durables, in the order they are served. */

@@ -10,7 +10,7 @@
  *
  * Ten slow publishers cost one sync, not ten; a lone publish waits for nobody.
  */
-import { bytesOf, byteString, displayText, equalsRange } from "../base/bytes.ts";
+import { bytesOf, byteString, displayText, equalRanges } from "../base/bytes.ts";
 import { varintEnd } from "../base/varint.ts";
 import {
   type ChannelStore,
@@ -301,14 +301,17 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
   // Events -------------------------------------------------------------------------------------------------------------
 
   /**
-   * A message on the publish subject (11). The ranges are copied before the call returns. `hint` may be the channel of that
-   * name, to save the search; returns the channel that took the message.
+   * A message on the publish subject (11). The ranges are copied before the call returns. `buffer[nameStart, nameEnd)` is the
+   * channel in that subject, and `hint` may be what the call before returned for the same name, to save the search. Returns
+   * the channel that took the message; undefined, too, where the message itself names another one than the subject.
    */
   publish(
     buffer: Uint8Array,
     start: number,
     end: number,
     reply: Address | undefined,
+    nameStart: number,
+    nameEnd: number,
     hint?: Channel,
   ): Channel | undefined {
     const context = this.#context;
@@ -322,9 +325,11 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     if (message.guidEnd === message.guidStart) {
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
-    const isHintRight = hint !== undefined && !hint.deleted &&
-      equalsRange(hint.nameBytes, buffer, message.subjectStart, message.subjectEnd);
-    let channel = isHintRight ? hint : context.channels.get(buffer, message.subjectStart, message.subjectEnd);
+    // The message decides. Both stand in the buffer that is being read: of thousands of channels no name has to be looked at.
+    const isNamed = equalRanges(buffer, nameStart, nameEnd, message.subjectStart, message.subjectEnd);
+    let channel = isNamed && hint !== undefined && !hint.deleted
+      ? hint
+      : context.channels.get(buffer, message.subjectStart, message.subjectEnd);
     if (channel === undefined && !isChannelNameValid(buffer, message.subjectStart, message.subjectEnd)) {
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
@@ -372,26 +377,30 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
       context.counters.storeRefused++;
       return this.#refusePublish(buffer, message, reply, bytesOf(messages.lastError));
     }
-    const group = context.groups.forPublish(channel, client);
+    const { groups } = context;
+    const group = groups.forPublish(channel, client);
     group.publishCount++;
-    if (channel.storedIn !== context.groups.turn) this.#firstOfTurn(group, channel);
+    if (channel.isTimed && channel.storedIn !== groups.turn) this.#firstOfTurn(channel);
+    if (groups.splits || channel.hasAudience) groups.touch(group, channel);
+    // Safe at once, and nobody waits for it: with thousands of channels it is not worth coming back.
+    else channel.visibleLast = sequence;
     context.counters.published++;
     if (context.journal.traceEnabled) this.#tracePublish(buffer, group, channel, client.id);
-    if (reply === undefined) return channel;
+    const noted = isNamed ? channel : undefined;
+    if (reply === undefined) return noted;
     const { held } = group;
     const guidLength = message.guidEnd - message.guidStart;
     held.reserve(guidLength + 12);
     const at = held.arenaLength;
     held.arenaLength = encodePubAck(held.arena, at, buffer, message.guidStart, message.guidEnd);
     held.add(reply, held.arena, at, held.arenaLength, 0);
-    return channel;
+    return noted;
   }
 
-  /** Once per channel and turn, whatever else touched the channel before. */
-  #firstOfTurn(group: TurnGroup, channel: Channel): void {
+  /** Once per timed channel and turn, whatever else touched the channel before. */
+  #firstOfTurn(channel: Channel): void {
     const context = this.#context;
     channel.storedIn = context.groups.turn;
-    context.groups.touch(group, channel);
     channel.lastActivityMs = context.nowMs;
     if (channel.ageTimer !== undefined && !channel.ageTimer.armed) {
       context.wheel.arm(channel.ageTimer, context.nowMs + channel.limits.maxAgeMs);

@@ -97,7 +97,8 @@ export class TurnGroup {
 export class TurnGroups {
   /** Names the open turn in the marks of channels and clients. */
   turn = 1;
-  readonly #splits: boolean;
+  /** What is staged becomes safe later, and group by group. */
+  readonly splits: boolean;
   #first = new TurnGroup();
   /** Beside `#first`, in the order in which they were opened. */
   readonly #others: TurnGroup[] = [];
@@ -106,7 +107,7 @@ export class TurnGroups {
 
   /** `splits` false: what is staged is safe at once, so nobody would gain from more than one group. */
   constructor(splits: boolean) {
-    this.#splits = splits;
+    this.splits = splits;
   }
 
   get isEmpty(): boolean {
@@ -132,7 +133,7 @@ export class TurnGroups {
 
   /** For a message of `client` that `channel` has just taken. */
   forPublish(channel: Channel, client: Client): TurnGroup {
-    if (!this.#splits) return this.#first;
+    if (!this.splits) return this.#first;
     const { turn } = this;
     const ofChannel = channel.touchedIn === turn ? channel.group : undefined;
     const ofClient = client.stagedIn === turn ? client.group : undefined;

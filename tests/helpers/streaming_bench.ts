@@ -60,6 +60,8 @@ export interface BenchOptions {
   /** Limits by channel name, in place of `limits`. */
   readonly forChannel?: (name: string) => ChannelLimits;
   readonly maxChannels?: number;
+  /** As with MEMORY in production; otherwise as with a store that has to flush: what a turn stages is split into groups. */
+  readonly isInstant?: boolean;
   /** Puts something between the core and the MEMORY store. */
   readonly wrap?: (store: Store) => Store;
   /** In place of the MEMORY store. */
@@ -101,8 +103,7 @@ export class StreamingBench {
       forChannel: options.forChannel ?? (() => channel),
     };
     const memory = new MemoryStore(limits);
-    // As with a store that has to flush: what a turn stages is split into groups.
-    Object.defineProperty(memory, "isInstant", { value: false });
+    Object.defineProperty(memory, "isInstant", { value: options.isInstant === true });
     this.store = options.store ?? options.wrap?.(memory) ?? memory;
     this.#options = options;
     this.core = new StreamingCore({

@@ -48,6 +48,8 @@ export interface StoreFate {
   /** Time of the simulation. */
   readonly nowMs: number;
   readonly defects: StoreDefects;
+  /** As MEMORY: what is stored is safe at once, and nobody asks for a flush. */
+  readonly isInstant: boolean;
 }
 
 /** Defects of the store, planted on purpose. */
@@ -132,7 +134,9 @@ class ObservedMessages implements MessageStore {
       if (this.fate.defects.consumesRefused === true) this.#skipped++;
       return APPEND_FAILED;
     }
-    return this.inner.append(sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd);
+    const size = this.inner.append(sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd);
+    if (this.fate.isInstant) this.observer.flushed(this.channel, this.inner, sequence);
+    return size;
   }
 
   lookup(sequence: number, into: MessageView): LookupResult {
@@ -143,6 +147,7 @@ class ObservedMessages implements MessageStore {
   /** On its way from the disk, or to be fetched from there. */
   #isElsewhere(sequence: number): boolean {
     const { fate } = this;
+    if (fate.isInstant) return false;
     if (this.#reading.has(sequence)) return true;
     if (sequence > this.inner.lastSequence - HOT_COUNT) return false;
     if ((this.#inMemoryUntilMs.get(sequence) ?? -1) >= fate.nowMs) return false;
@@ -169,15 +174,19 @@ class ObservedMessages implements MessageStore {
   }
   /** As a store on disk does it: what is purged is gone when the flush that follows is over. */
   purge(upTo: number): void {
-    this.#purgeTo = Math.max(this.#purgeTo, upTo);
+    if (this.fate.isInstant) this.#purge(upTo, this.inner.lastSequence);
+    else this.#purgeTo = Math.max(this.#purgeTo, upTo);
+  }
+  #purge(upTo: number, last: number): void {
+    const extra = upTo > 0 && upTo < last && this.fate.defects.purgesTooMuch === true ? 1 : 0;
+    this.inner.purge(upTo + extra);
   }
   flush(): Promise<void> | undefined {
     const last = this.inner.lastSequence;
     const purgeTo = this.#purgeTo;
     this.#purgeTo = 0;
     const end = () => {
-      const extra = purgeTo > 0 && purgeTo < last && this.fate.defects.purgesTooMuch === true ? 1 : 0;
-      this.inner.purge(purgeTo + extra);
+      this.#purge(purgeTo, last);
       this.observer.flushed(this.channel, this.inner, last);
     };
     const ticket = this.fate.flush(end);
@@ -233,7 +242,10 @@ export class ObservedStore implements Store {
   readonly #fate: StoreFate;
   readonly #channels = new Map<string, ChannelStore>();
 
+  readonly isInstant: boolean;
+
   constructor(inner: Store, observer: StoreObserver, fate: StoreFate) {
+    this.isInstant = fate.isInstant;
     this.#inner = inner;
     this.#observer = observer;
     this.#fate = fate;

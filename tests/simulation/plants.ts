@@ -213,6 +213,18 @@ export const PLANTS: readonly Plant[] = [
           },
       ),
   },
+  {
+    name: "11.7: what a store has safe at once is delivered to nobody who waits",
+    plant: () =>
+      replace(
+        TurnGroups.prototype,
+        "touch",
+        (original) =>
+          function (this: TurnGroups, group: TurnGroup, channel: Channel) {
+            if (this.splits) original.call(this, group, channel);
+          },
+      ),
+  },
   { name: "10.7: a refused message takes a sequence", defects: { consumesRefused: true } },
   {
     name: "17.5: the redelivery count stays at 1",

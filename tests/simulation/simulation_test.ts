@@ -22,11 +22,12 @@ const PLANT_SEEDS = 100;
 /**
  * Every line of the trace of these seeds is the same on every runtime. Renew them when behaviour changes on purpose.
  * 38602 and 41149 have found defects: a heartbeat repeated in the very turn in which it ran out, its answer ignored; and one
- * repeated twice, the answer to the first ignored.
+ * repeated twice, the answer to the first ignored. 3 has a store like MEMORY.
  */
 const HASHES: Readonly<Record<number, string>> = {
   1: "88ca6ffb",
   2: "d1427bb9",
+  3: "ee4c7040",
   7: "17e77f93",
   23: "dad4ef7a",
   105: "fd507d43",

@@ -1,11 +1,12 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { byteString } from "../../../src/base/bytes.ts";
+import { bytesOf, byteString } from "../../../src/base/bytes.ts";
 import { decodeMsgProto, MsgProtoView } from "../../../src/wire/stan_hot.ts";
 import { decodeMessage } from "../../../src/wire/stan_codec.ts";
 import { START_POSITION } from "../../../src/wire/stan_control.ts";
 import { STAN_ERROR } from "../../../src/wire/stan_errors.ts";
 import { APPEND_FAILED } from "../../../src/store/types.ts";
+import type { Channel } from "../../../src/streaming/channel.ts";
 import { StreamingBench } from "../../helpers/streaming_bench.ts";
 
 function bench(options: ConstructorParameters<typeof StreamingBench>[0] = {}): StreamingBench {
@@ -247,4 +248,47 @@ test("trap 14 (10.3): whoever puts a channel into the table, recovery included, 
     byteString(new TextEncoder().encode("ÄPFEL")),
   );
   assert.equal(b.core.channels.otherSpelling("apfel"), undefined);
+});
+
+test("11.2: the message decides where it is stored, whatever subject it came on and whatever was known of that", () => {
+  const b = bench();
+  b.publish("other");
+  b.publish("foo");
+  const { core } = b;
+  const send = (payload: Uint8Array, subject: string, hint: Channel | undefined) => {
+    b.driver.begin();
+    const buffer = new Uint8Array(payload.length + subject.length);
+    buffer.set(payload);
+    buffer.set(bytesOf(subject), payload.length);
+    return core.publish(buffer, 0, payload.length, undefined, payload.length, buffer.length, hint);
+  };
+  const foo = core.find("foo")!;
+  const other = core.find("other")!;
+  const request = b.publishRequest("foo", "x");
+  assert.equal(send(request, "foo", undefined), foo);
+  assert.equal(send(request, "foo", foo), foo);
+  // On another subject: stored where the message says, and nothing is noted with that subject.
+  assert.equal(send(request, "other", other), undefined);
+  assert.equal(send(request, "fo", undefined), undefined);
+  assert.equal(send(request, "", undefined), undefined);
+  b.turn();
+  assert.deepEqual([foo.messages.lastSequence, other.messages.lastSequence], [6, 1]);
+  // A channel that was deleted meanwhile is made anew.
+  core.removeChannel(foo);
+  const again = send(request, "foo", foo);
+  assert.notEqual(again, foo);
+  assert.equal(again?.messages.lastSequence, 1);
+});
+
+test("11.7: what MEMORY stores is there at once for those who come later, and delivered to those who wait", () => {
+  const b = bench({ isInstant: true });
+  b.publish("foo", "1");
+  assert.equal(b.core.find("foo")!.visibleLast, 1);
+  // All in one turn: a message, a subscription that wants all, and another message.
+  b.post("publish", b.publishRequest("foo", "2"));
+  const all = { inbox: "all", startPosition: START_POSITION.FIRST };
+  b.post("subscribe", b.subscribeRequest("foo", all));
+  b.post("publish", b.publishRequest("foo", "3"));
+  b.turn();
+  assert.deepEqual(b.delivered("all").map(({ data }) => data), ["1", "2", "3"]);
 });
