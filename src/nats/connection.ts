@@ -22,7 +22,7 @@ import {
   isObjectOrNull,
   parseConnect,
 } from "./connect_options.ts";
-import { firstShareBytes, type Sharer, WaitingInput } from "./fair_share.ts";
+import { firstShareBytes, LITTLE_BYTES_MAX, type Sharer, WaitingInput } from "./fair_share.ts";
 import { rebuiltPayloadSize, rebuiltSizeMax, statusFrame, writeRebuilt } from "./frames.ts";
 import { KeepAlive, type KeepAliveHost } from "./keep_alive.ts";
 import type { NatsServer } from "./nats_server.ts";
@@ -196,10 +196,26 @@ export class Connection
     const waiting = this.#waiting;
     if (waiting !== null && !waiting.isEmpty) return waiting.add(bytes, 0);
     const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes(share.shareMs);
+    if (bytes.length <= LITTLE_BYTES_MAX) return this.#handleLittle(bytes);
     // Nothing waits for the sake of a rest that is not worth a turn of its own.
     if (!isShared || bytes.length <= shareBytes * 2) return void this.handleInput(bytes, 0, Infinity);
     const used = this.handleInput(bytes, 0, shareBytes);
     if (used < bytes.length && !this.isClosed) this.#wait(bytes, used);
+  }
+
+  #handleLittle(bytes: Uint8Array): void {
+    const { inMessages } = this;
+    this.handleInput(bytes, 0, Infinity);
+    if (this.inMessages === inMessages) return;
+    // The last one decides. Somebody waits for an answer, or another client for the message; who acknowledges what he gets from
+    // the streaming half waits for nothing.
+    const { replyStart, replyEnd } = this.#parser;
+    const entry = this.#subject;
+    if (replyEnd > replyStart || (entry !== null && (entry.heads.length > 0 || entry.groups.length > 0))) this.#asked();
+  }
+
+  #asked(): void {
+    this.#server.share.asked(this, this.lastActivityMs);
   }
 
   handleInput(bytes: Uint8Array, start: number, limit: number): number {
@@ -608,6 +624,7 @@ export class Connection
   ping(): void {
     if (this.#server.log.traceEnabled) this.#trace("<<-", "PING");
     this.write(PONG_LINE);
+    this.#asked();
     if (this.connectSeen) this.isRegistered = true;
   }
 

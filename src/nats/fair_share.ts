@@ -2,15 +2,16 @@
  * Whose input is handled when. A client that floods the server fills a read of its socket, which takes a millisecond and more to
  * work off; whoever sends a single request meanwhile would wait for all of it. So while several clients send at the same time,
  * each gets its share of every turn: the rest of its input waits, its socket is not read, and between two turns the others are
- * heard and everybody's output is written. A client that is alone is served whole. Shares are short while somebody sends little
- * at a time, because he waits for the answer; among clients that all send much, long ones cost less.
+ * heard and everybody's output is written. A client that is alone is served whole. Shares are short while somebody waits: a client
+ * sends little at a time, and what is to be answered or goes to another client. Among those that all send much, or send what
+ * nobody waits for, long ones cost less.
  */
 
-/** How long the input of one connection is worked on in one turn while somebody waits who sends little at a time. */
+/** How long the input of one connection is worked on in one turn while somebody waits for what a client sends. */
 const SHARE_MS = 0.05;
 /** The same where every turn costs a sync of the disk. */
 export const SHARE_OF_SYNCED_MS = 0.2;
-/** The same while all who send send much. */
+/** The same while nobody does. */
 const SHARE_OF_CROWD_MS = 1;
 /** Bounds of that, in bytes: clocks are coarse. */
 const SHARE_BYTES_MIN = 4096;
@@ -20,7 +21,7 @@ const BYTES_PER_MS = 327_680;
 /** So long after its last input a client still counts as one that sends: a few times what an answer takes. */
 const SENDING_MS = 20;
 /** One read of more is much. */
-const LITTLE_BYTES_MAX = 4096;
+export const LITTLE_BYTES_MAX = 4096;
 
 /** A connection, as far as its share goes. */
 export interface Sharer {
@@ -99,13 +100,13 @@ export class FairShare {
   #last: Sharer | undefined;
   #lastMs = -Infinity;
   #sharedUntilMs = -Infinity;
-  /** When somebody last sent little. */
-  #littleMs = -Infinity;
+  /** When a client last sent something that somebody waits for. */
+  #askedMs = -Infinity;
   #waiting: Sharer[] = [];
   #spare: Sharer[] = [];
   /** Counts turns. */
   turn = 0;
-  /** How long a share is while somebody sends little at a time. */
+  /** How long a share is while somebody waits. */
   shortShareMs = SHARE_MS;
   /** How long a share is now. */
   shareMs = SHARE_OF_CROWD_MS;
@@ -117,14 +118,24 @@ export class FairShare {
   /** `sharer` has sent `size` bytes. True: others have sent something, too, a short time ago. */
   arrived(sharer: Sharer, size: number, nowMs: number): boolean {
     if (size > LITTLE_BYTES_MAX) sharer.sentMuchMs = nowMs;
-    else if (nowMs - sharer.sentMuchMs > SENDING_MS) this.#littleMs = nowMs;
-    this.shareMs = nowMs - this.#littleMs < SENDING_MS ? this.shortShareMs : SHARE_OF_CROWD_MS;
+    this.shareMs = this.isAwaited(nowMs) ? this.shortShareMs : SHARE_OF_CROWD_MS;
     if (this.#last !== sharer) {
       if (nowMs - this.#lastMs < SENDING_MS) this.#sharedUntilMs = nowMs + SENDING_MS;
       this.#last = sharer;
     }
     this.#lastMs = nowMs;
     return nowMs < this.#sharedUntilMs;
+  }
+
+  /** What `sharer` has just sent, and it was little, is something that somebody waits for. */
+  asked(sharer: Sharer, nowMs: number): void {
+    // Not the last bit of much.
+    if (nowMs - sharer.sentMuchMs > SENDING_MS) this.#askedMs = nowMs;
+  }
+
+  /** Somebody waits, or did a short time ago and may do so again. */
+  isAwaited(nowMs: number): boolean {
+    return nowMs - this.#askedMs < SENDING_MS;
   }
 
   /** `sharer` has input that waits. */

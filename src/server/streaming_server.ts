@@ -103,6 +103,7 @@ export class StreamingServer {
         release: (address) => router.release(address),
         isCongested: (address) => router.isCongested(address),
         isHeard: (address) => router.isHeard(address),
+        isAwaited: () => this.nats.share.isAwaited(this.nats.nowMs),
         uniqueName: () => nuid.next(),
         wake: () => this.nats.requestTurn(),
       },

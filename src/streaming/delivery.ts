@@ -18,6 +18,11 @@ const MORE = 2;
  */
 const SUBSCRIPTION_TURN_BYTES = 262_144;
 const TURN_BYTES = 2_097_152;
+/**
+ * The same while somebody waits for something else. Not for all: with little more than comes in times those who get it, ten
+ * subscribers of a publisher at full speed fall behind.
+ */
+const AWAITED_TURN_BYTES = 524_288;
 /** Redeliveries of one subscription in one pass; the rest follows a tick later. */
 const REDELIVERY_PASS_COUNT = 2048;
 /** When a receiver is congested its redeliveries are tried again after this time. */
@@ -98,7 +103,7 @@ export class Delivery {
   }
 
   beginTurn(): void {
-    this.#bytesLeft = TURN_BYTES;
+    this.#bytesLeft = this.#context.world.isAwaited() ? AWAITED_TURN_BYTES : TURN_BYTES;
   }
 
   /** Sends what can be sent to everybody who is ready. */

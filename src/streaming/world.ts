@@ -16,6 +16,8 @@ export interface World {
   isCongested(address: Address): boolean;
   /** True when somebody listens there, as far as this side knows. */
   isHeard(address: Address): boolean;
+  /** True while somebody waits for something small, so that a turn should not take long. */
+  isAwaited(): boolean;
   /** A name of 22 characters that nobody else uses. */
   uniqueName(): string;
   /** Asks for a turn although no event came: a store has something to read now. */

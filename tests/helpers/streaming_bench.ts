@@ -81,6 +81,8 @@ export class StreamingBench {
   readonly congested = new Set<string>();
   /** Subjects where nobody listens. What is sent there is recorded all the same. */
   readonly deaf = new Set<string>();
+  /** Somebody waits for something small all the time. */
+  awaited = false;
   /** Lines for operators, with their level. */
   readonly log: string[] = [];
   /** How often the core asked for a turn by itself. */
@@ -122,6 +124,7 @@ export class StreamingBench {
         release: () => {},
         isCongested: (address) => this.congested.has(address.subject),
         isHeard: (address) => !this.deaf.has(address.subject),
+        isAwaited: () => this.awaited,
         uniqueName: () => (++this.#names).toString().padStart(22, "0"),
         wake: () => void this.wakes++,
       },

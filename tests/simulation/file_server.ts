@@ -161,6 +161,7 @@ export class SimulatedServer {
         release: () => {},
         isCongested: () => false,
         isHeard: (address) => this.bus.isHeard(address),
+        isAwaited: () => false,
         uniqueName: () => (++this.#names).toString(36).padStart(22, "0"),
         wake: () => this.#planTurn(),
       },

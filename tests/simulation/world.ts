@@ -196,6 +196,7 @@ export class World {
         release: () => {},
         isCongested: (address) => this.#byInbox.get(address.subject)?.isCongested ?? false,
         isHeard: (address) => this.#byInbox.get(address.subject)?.isUp ?? false,
+        isAwaited: () => false,
         uniqueName: () => this.uniqueName(),
         wake: () => this.driver.begin(),
       },

@@ -130,24 +130,58 @@ test("tail: a share is what takes its time, within bounds", () => {
   assert.ok(Math.abs(waiting.shareBytes(0.2) - 200_000) < 400);
 });
 
-test("tail: shares are short while somebody sends little at a time, and long among those who all send much", () => {
+test("tail: shares are short while somebody waits for an answer, and long among those who all send much", () => {
   const share = new FairShare(() => {});
   const [flooder, other, asker] = [sharer(), sharer(), sharer()];
+  const ask = (who: Sharer, nowMs: number) => {
+    share.arrived(who, 100, nowMs);
+    share.asked(who, nowMs);
+  };
   assert.equal(share.arrived(flooder, 100_000, 1000), false, "it is alone");
   assert.equal(share.arrived(other, 100_000, 1001), true);
   const long = share.shareMs;
-  share.arrived(other, 100, 1002);
+  ask(other, 1002);
+  share.arrived(flooder, 100_000, 1003);
   assert.equal(share.shareMs, long, "the last bit of much");
   share.arrived(asker, 100, 1003);
-  assert.ok(share.shareMs < long / 4);
   share.arrived(flooder, 100_000, 1004);
-  assert.ok(share.shareMs < long / 4, "he has not gone yet");
+  assert.equal(share.shareMs, long, "little, but nothing that is answered");
+  assert.ok(!share.isAwaited(1004));
+  ask(asker, 1005);
+  share.arrived(flooder, 100_000, 1006);
+  assert.ok(share.shareMs < long / 4);
+  assert.ok(share.isAwaited(1006));
   share.arrived(flooder, 100_000, 1030);
-  assert.equal(share.shareMs, long);
+  assert.equal(share.shareMs, long, "he has gone");
   // Who sent much before, and now sends little, waits for answers from now on.
   share.arrived(flooder, 100_000, 1100);
-  share.arrived(other, 100, 1101);
+  ask(other, 1101);
+  share.arrived(flooder, 100_000, 1102);
   assert.ok(share.shareMs < long / 4);
+});
+
+test("tail: a PING, a request and a message to a client are waited for, an acknowledgement is not", async () => {
+  const { runtime, client, nats } = await startFakeNats({ verbose: false });
+  const isAwaited = () => nats.share.isAwaited(nats.clockMs());
+  const peer = client();
+  peer.send("SUB x 1\r\n" + pub("x", "ping", "back"));
+  runtime.turn();
+  runtime.advance(5000);
+  assert.equal(isAwaited(), false);
+  const after = (input: string): boolean => {
+    runtime.advance(5000);
+    peer.send(input);
+    return isAwaited();
+  };
+  assert.equal(after(pub("x", "1")), true, "a client listens");
+  assert.equal(after(pub("nobody", "1")), false);
+  assert.equal(after("PONG\r\n"), false);
+  assert.equal(after(pub("nobody", "1", "back")), true);
+  nats.router.subscribe("inside", { receive() {} });
+  assert.equal(after(pub("inside", "an ack")), false);
+  assert.equal(after(pub("inside", "a request", "back")), true);
+  assert.equal(after("PING\r\n"), true);
+  assert.equal(after(pub("x", "y".repeat(10_000), "back")), false, "that is much");
 });
 
 function sharer(): Sharer {

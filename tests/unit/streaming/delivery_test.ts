@@ -216,6 +216,32 @@ test("15.3: what does not fit into a turn follows in the next ones, nothing is l
   for (const s of many) assert.equal(b.delivered(s).length, 40);
 });
 
+test("tail: a turn delivers less while somebody waits for something small, and nothing is left over in the end", () => {
+  const b = bench();
+  const data = "x".repeat(100_000);
+  for (let i = 0; i < 40; i++) b.publish("foo", data);
+  /** The most that eight replays at once get in one turn. */
+  const most = (awaited: boolean): number => {
+    b.awaited = awaited;
+    const inboxes = Array.from({ length: 8 }, (_none, i) => `_INBOX.replay.${awaited}.${i}`);
+    for (const inbox of inboxes) {
+      b.post("subscribe", b.subscribeRequest("foo", { startPosition: START_POSITION.FIRST, maxInFlight: 100, inbox }));
+    }
+    let inOneTurn = 0;
+    do {
+      const before = b.sent.length;
+      b.driver.turn();
+      const messages = b.sent.slice(before).filter(({ subject }) => inboxes.includes(subject));
+      inOneTurn = Math.max(inOneTurn, messages.length);
+    } while (b.core.hasWork);
+    for (const inbox of inboxes) assert.equal(b.delivered(inbox).length, 40);
+    return inOneTurn;
+  };
+  const usual = most(false);
+  const awaited = most(true);
+  assert.ok(usual > 20 && awaited >= 5 && awaited < 10, `${usual} and ${awaited} messages`);
+});
+
 test("invariant 69 (18.2): every plain subscription gets every message, each group each message once", () => {
   const b = bench();
   const plain = [1, 2].map(() => b.subscribe("foo"));
