@@ -94,7 +94,34 @@ export function writePositionRecord(
   return end;
 }
 
-/** Writes one index record at `at`. */
+/** The same in words of four bytes. */
+export const INDEX_RECORD_WORDS = INDEX_RECORD_BYTES / 4;
+
+/** Writes one index record at `words[at]`; every platform we run on is little-endian. */
+export function writeIndexWords(
+  words: Int32Array,
+  at: number,
+  sequence: number,
+  offset: number,
+  stampHigh: number,
+  stampLow: number,
+  payloadSize: number,
+  crc: Crc32,
+): void {
+  words[at] = sequence;
+  words[at + 1] = sequence < TWO_32 ? 0 : sequence / TWO_32;
+  words[at + 2] = offset;
+  words[at + 3] = offset < TWO_32 ? 0 : offset / TWO_32;
+  words[at + 4] = stampLow;
+  words[at + 5] = stampHigh;
+  words[at + 6] = payloadSize;
+  words[at + 7] = crc.ofSevenWords(words, at);
+}
+
+const RECORD_WORDS = new Int32Array(INDEX_RECORD_WORDS);
+const RECORD_BYTES = new Uint8Array(RECORD_WORDS.buffer);
+
+/** Writes one index record at `bytes[at]`, which need not be at a multiple of four. */
 export function writeIndexRecord(
   bytes: Uint8Array,
   at: number,
@@ -105,14 +132,8 @@ export function writeIndexRecord(
   payloadSize: number,
   crc: Crc32,
 ): void {
-  writeU32(bytes, at, sequence);
-  writeU32(bytes, at + 4, Math.floor(sequence / TWO_32));
-  writeU32(bytes, at + 8, offset);
-  writeU32(bytes, at + 12, Math.floor(offset / TWO_32));
-  writeU32(bytes, at + 16, stampLow);
-  writeU32(bytes, at + 20, stampHigh);
-  writeU32(bytes, at + 24, payloadSize);
-  writeU32(bytes, at + 28, crc.of(bytes, at, at + 28));
+  writeIndexWords(RECORD_WORDS, 0, sequence, offset, stampHigh, stampLow, payloadSize, crc);
+  bytes.set(RECORD_BYTES, at);
 }
 
 /** One index record, read into the same object again and again. */

@@ -31,7 +31,7 @@ import {
   MESSAGE_ENVELOPE_BYTES_MAX,
   MESSAGE_OVERHEAD_BYTES,
   RECORD_HEADER_BYTES,
-  writeIndexRecord,
+  writeIndexWords,
   writeRecordHeader,
 } from "./format.ts";
 import { IndexReader } from "./index_reader.ts";
@@ -306,8 +306,8 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     const size = payloadEnd - payloadStart;
     writeRecordHeader(block.bytes, at, 0, size, shared.crc);
     const indexAt = slice.reserveIndex();
-    writeIndexRecord(
-      slice.stagedIndex,
+    writeIndexWords(
+      slice.stagedWords,
       indexAt,
       sequence,
       block.fileOffset + at,

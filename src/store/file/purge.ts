@@ -17,7 +17,7 @@ import {
   MESSAGE_ENVELOPE_BYTES_MAX,
   MESSAGE_OVERHEAD_BYTES,
   RECORD_HEADER_BYTES,
-  writeIndexRecord,
+  writeIndexWords,
   writeRecordHeader,
 } from "./format.ts";
 import { type PurgeMark, purgeMarkPath, writePurgeMarks } from "./purge_mark.ts";
@@ -159,7 +159,7 @@ export class Purge {
     // Not by way of a block: those are looked into for messages, and this is none.
     slice.data.write(bytes, 0, end);
     const indexAt = slice.reserveIndex();
-    writeIndexRecord(slice.stagedIndex, indexAt, sequence, offset, stampHigh, stampLow, size, crc);
+    writeIndexWords(slice.stagedWords, indexAt, sequence, offset, stampHigh, stampLow, size, crc);
     slice.add(sequence, size, stampHigh, stampLow);
     this.#slices.markDirty(slice);
     this.#markerIsStaged = true;

@@ -12,6 +12,7 @@ export interface Run {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const NO_WORDS = new Int32Array(0);
 /** First size of the buffer of staged index records, and the size above which it is given back after a write. */
 const INDEX_FIRST_BYTES = 4 * INDEX_RECORD_BYTES;
 const INDEX_KEPT_BYTES = 64 * 1024;
@@ -33,6 +34,8 @@ export class Slice {
   lastStampLow = 0;
   /** Index records that were not written yet. */
   stagedIndex: Uint8Array = NO_BYTES;
+  /** The same bytes. */
+  stagedWords: Int32Array = NO_WORDS;
   stagedIndexBytes = 0;
 
   constructor(number: number, data: LogFile, index: LogFile) {
@@ -123,16 +126,17 @@ export class Slice {
     this.stagedIndexBytes = 0;
   }
 
-  /** Takes an index record that waits for its write; returns its place in `stagedIndex`. */
+  /** Takes an index record that waits for its write; returns its place in `stagedWords`. */
   reserveIndex(): number {
     const at = this.stagedIndexBytes;
     if (at + INDEX_RECORD_BYTES > this.stagedIndex.length) {
       const longer = new Uint8Array(Math.max(INDEX_FIRST_BYTES, this.stagedIndex.length * 2));
       longer.set(this.stagedIndex);
       this.stagedIndex = longer;
+      this.stagedWords = new Int32Array(longer.buffer);
     }
     this.stagedIndexBytes = at + INDEX_RECORD_BYTES;
-    return at;
+    return at >>> 2;
   }
 
   /** Writes the staged index records behind the others. */
@@ -140,7 +144,10 @@ export class Slice {
     if (this.stagedIndexBytes === 0) return;
     this.index.write(this.stagedIndex, 0, this.stagedIndexBytes);
     this.stagedIndexBytes = 0;
-    if (this.stagedIndex.length > INDEX_KEPT_BYTES) this.stagedIndex = NO_BYTES;
+    if (this.stagedIndex.length > INDEX_KEPT_BYTES) {
+      this.stagedIndex = NO_BYTES;
+      this.stagedWords = NO_WORDS;
+    }
   }
 
   /** Index records that are in the file. */
