@@ -167,6 +167,29 @@ test("stores 10: after a failed flush nothing is stored before what it took back
   await bench.done(channel.messages.flush());
 });
 
+test("stores 1.5: who came behind a flush that failed is refused, too, though his own flush comes later", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const channel = bench.store.createChannel("foo");
+  bench.put(channel, 1);
+  await bench.done(channel.messages.flush());
+  await bench.done(bench.store.flush());
+  bench.disk.weather.syncErrors = 100;
+  bench.put(channel, 1);
+  const first = channel.messages.flush();
+  first?.catch(() => undefined);
+  bench.put(channel, 2);
+  assert.equal(channel.messages.lastSequence, 4);
+  await assert.rejects(async () => await bench.done(first));
+  assert.equal(channel.messages.lastSequence, 1, "what nobody has asked for yet went, too");
+  bench.disk.weather.syncErrors = 0;
+  await assert.rejects(async () => await bench.done(channel.messages.flush()), StoreError);
+  await bench.machine.advance(3000);
+  bench.put(channel, 1);
+  await bench.done(channel.messages.flush());
+  assert.equal(channel.messages.lastSequence, 2);
+});
+
 test("stores 10: a power cut behind a failed flush leaves no two messages of one sequence", async () => {
   for (let seed = 1; seed <= 40; seed++) {
     const bench = new Bench(seed);

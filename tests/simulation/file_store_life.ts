@@ -47,6 +47,7 @@ const RESUME_MS = 2500;
 export interface LifeCounts {
   promised: number;
   takenBack: number;
+  takenBackUnasked: number;
   powerCuts: number;
   kills: number;
   closes: number;
@@ -91,6 +92,7 @@ class Life {
   readonly counts: LifeCounts = {
     promised: 0,
     takenBack: 0,
+    takenBackUnasked: 0,
     powerCuts: 0,
     kills: 0,
     closes: 0,
@@ -846,6 +848,12 @@ class Life {
     for (const name of this.#names.ids) {
       const { messages: model, store, subscriptions } = this.#channels.get(name)![0]!;
       const { firstSequence, lastSequence, messageCount, byteCount } = store!.messages;
+      // The store has flushed for itself what was left to do, and failed, and messages had come meanwhile. They are taken back
+      // before anybody has asked for them: whoever asks now must be refused (`MessageModel.flushed`).
+      if (lastSequence < model.last && model.isUnasked(lastSequence + 1) && this.#hadTrouble) {
+        this.counts.takenBackUnasked++;
+        model.takenBack();
+      }
       expect(
         lastSequence === model.last,
         () => `${name}: last is ${lastSequence}, should be ${model.last}`,

@@ -157,6 +157,12 @@ export class MessageModel {
     }
   }
 
+  /** Nobody has asked yet that `sequence`, or what is behind it, be made safe. */
+  isUnasked(sequence: number): boolean {
+    const first = this.#batch[0];
+    return first !== undefined && first.sequence <= sequence;
+  }
+
   #isOver(count: number, bytes: number): boolean {
     const { maxMessages, maxBytes } = this.limits;
     return (maxMessages > 0 && count > maxMessages) || (maxBytes > 0 && bytes > maxBytes);

@@ -17,13 +17,17 @@ const PORTION = 20;
 /** Seeds within which every planted defect must be found. */
 const PLANT_SEEDS = 150;
 
-/** Every call of the disk in the lives of these seeds is the same on every runtime. Renew them when behaviour changes on purpose. */
+/**
+ * Every call of the disk in the lives of these seeds is the same on every runtime. Renew them when behaviour changes on purpose.
+ * In 6610183 a flush of the store's own fails, and takes messages along that came meanwhile.
+ */
 const HASHES: Readonly<Record<number, string>> = {
   1: "e26a36a6",
   3: "fd3b0dc4",
   8: "4f977168",
   21: "dea0ba05",
   77: "807b423e",
+  6610183: "727d3707",
 };
 
 function numberOf(name: string, otherwise: number): number {
