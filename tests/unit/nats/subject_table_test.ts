@@ -160,3 +160,38 @@ test("nats 4.3: a dropped entry keeps no other one", () => {
   for (let i = 0; i < 3 * SWEEP_AFTER_NEW; i++) intern(table, `inbox.${i}`);
   assert.ok(entries.every(({ dropped, follower }) => dropped && follower === null));
 });
+
+test("nats 4.3: subjects of every length are told apart, while others are dropped all the time", () => {
+  // Few entries, so that sweeps drop some all the time.
+  const table = new SubjectTable(3, 400);
+  let seed = 7;
+  const random = (
+    below: number,
+  ) => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fff_ffff, (seed >>> 12) % below);
+  const strange = ["\x00", "\x80", "\xff", "a"];
+  const subjects = Array.from({ length: 1500 }, (_, i) => {
+    const length = 1 + random(i % 5 === 0 ? 200 : 70);
+    const text = "some.subject.".repeat(20).slice(0, length);
+    const at = random(length);
+    return text.slice(0, at) + strange[random(strange.length)]! + text.slice(at + 1);
+  });
+  let followedCount = 0;
+  let previous = intern(table, "first");
+  for (let i = 0; i < 60_000; i++) {
+    // Runs in one order, with a few strays.
+    const subject = subjects[random(20) === 0 ? random(subjects.length) : i % 300]!;
+    const bytes = bytesOf(`<<<${subject}>`);
+    previous.generation = 1;
+    const followed = table.follow(previous, bytes, 3, bytes.length - 1, 1);
+    const entry = followed ?? table.intern(bytes, 3, bytes.length - 1);
+    if (followed !== null) followedCount++;
+    if (entry.subject !== subject) {
+      assert.fail(`${JSON.stringify(subject)} is taken for ${JSON.stringify(entry.subject)}`);
+    }
+    assert.ok(!entry.dropped);
+    entry.generation = 1;
+    if (!previous.dropped) previous.follower = entry;
+    previous = entry;
+  }
+  assert.ok(followedCount > 20_000, String(followedCount));
+});
