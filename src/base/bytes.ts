@@ -91,14 +91,23 @@ export function writeDecimal(out: Uint8Array, position: number, value: number): 
     out[position + 1] = 48 + (value - tens * 10);
     return position + 2;
   }
-  let digits = 3;
-  let limit = 1000;
+  if (value < 1000) {
+    const hundreds = (value / 100) | 0;
+    const rest = value - hundreds * 100;
+    const tens = (rest / 10) | 0;
+    out[position] = 48 + hundreds;
+    out[position + 1] = 48 + tens;
+    out[position + 2] = 48 + (rest - tens * 10);
+    return position + 3;
+  }
+  let digits = 4;
+  let limit = 10_000;
   while (value >= limit) {
     digits++;
     limit *= 10;
   }
   for (let i = position + digits - 1; i >= position; i--) {
-    const rest = Math.floor(value / 10);
+    const rest = value <= 0x7fff_ffff ? (value / 10) | 0 : Math.floor(value / 10);
     out[i] = 48 + (value - rest * 10);
     value = rest;
   }

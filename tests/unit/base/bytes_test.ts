@@ -29,7 +29,8 @@ test("people read byte strings as UTF-8, and give them so", () => {
 
 test("decimals of every length are written as the language prints them", () => {
   const out = new Uint8Array(32);
-  const values = [0, 9, 10, 99, 100, 999, 1000, 65_535, 2 ** 31, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER];
+  const values = [65_535, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER];
+  for (let value = 0; value < 12_000; value++) values.push(value);
   for (const value of values) {
     const end = writeDecimal(out, 3, value);
     assert.equal(byteString(out, 3, end), String(value));
