@@ -97,6 +97,8 @@ export class LogFile {
   #cut = false;
   /** The sync under way has to see to that. */
   #cutUnderWay = false;
+  /** A cut whose sync failed is done again before the next one: the system need not try again by itself, and says nothing. */
+  #cutFailed = false;
   #lostVersion = false;
 
   constructor(pool: DescriptorPool, path: string, size: number) {
@@ -167,6 +169,12 @@ export class LogFile {
     this.#lostVersion = false;
   }
 
+  #cutAgain(): void {
+    if (!this.#cutFailed) return;
+    this.file.truncate(this.size);
+    this.#cutFailed = false;
+  }
+
   /** Reads off the event loop. */
   readLater(
     into: Uint8Array,
@@ -212,6 +220,7 @@ export class LogFile {
     let file: DiskFile;
     try {
       this.#putVersionBack();
+      this.#cutAgain();
       ({ file } = this);
     } catch (error) {
       this.#syncDone(wait, error);
@@ -224,7 +233,7 @@ export class LogFile {
       this.#busyCount--;
       this.#closeIfRetired();
       if (error === undefined) this.syncedSize = Math.max(this.syncedSize, Math.min(target, this.size));
-      else this.#cut ||= this.#cutUnderWay;
+      else if (this.#cutUnderWay) this.#cut = this.#cutFailed = true;
       this.#cutUnderWay = false;
       this.#syncDone(wait, error);
       this.#becameIdle();
@@ -251,6 +260,7 @@ export class LogFile {
   syncNow(): void {
     if (this.isSynced) return;
     this.#putVersionBack();
+    this.#cutAgain();
     this.file.syncNow();
     this.syncedSize = this.size;
     this.#cut = false;
