@@ -386,7 +386,7 @@ export class NatsParser {
       while (i < length && line[from + i] === buffer[at + i]) i++;
       return i === length;
     }
-    // A quarter of the time of single bytes, on both engines (tests/bench/compare.ts). Eight bytes as a number: what is no
+    // A half to a third of the time of single bytes (tests/bench/compare.ts). Eight bytes as a number: what is no
     // number equals nothing, not even itself, so such a line goes path 2; and no eight bytes of a line are a zero, the only
     // numbers that are equal and look different, because a line has no byte below LF.
     const last = length - 8;
