@@ -195,8 +195,8 @@ export class Connection
     const isShared = share.arrived(this, bytes.length, nowMs);
     const waiting = this.#waiting;
     if (waiting !== null && !waiting.isEmpty) return waiting.add(bytes, 0);
-    const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes(share.shareMs);
     if (bytes.length <= LITTLE_BYTES_MAX) return this.#handleLittle(bytes);
+    const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes(share.shareMs);
     // Nothing waits for the sake of a rest that is not worth a turn of its own.
     if (!isShared || bytes.length <= shareBytes * 2) return void this.handleInput(bytes, 0, Infinity);
     const used = this.handleInput(bytes, 0, shareBytes);

@@ -15,6 +15,8 @@ export const FILE_VERSION = 1;
 export const VERSION_BYTES = 4;
 export const RECORD_HEADER_BYTES = 8;
 export const INDEX_RECORD_BYTES = 32;
+/** The same in words of four bytes. */
+export const INDEX_RECORD_WORDS = INDEX_RECORD_BYTES / 4;
 /** What limits and slices count for a message besides its payload: record header and index record (stores.md 2.4). */
 export const MESSAGE_OVERHEAD_BYTES = RECORD_HEADER_BYTES + INDEX_RECORD_BYTES;
 /** What an encoded message has at most besides channel, reply and data. */
@@ -93,9 +95,6 @@ export function writePositionRecord(
   writeRecordHeader(bytes, at, type, end - at - RECORD_HEADER_BYTES, crc);
   return end;
 }
-
-/** The same in words of four bytes. */
-export const INDEX_RECORD_WORDS = INDEX_RECORD_BYTES / 4;
 
 /** Writes one index record at `words[at]`; every platform we run on is little-endian. */
 export function writeIndexWords(

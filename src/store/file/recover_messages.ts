@@ -12,6 +12,7 @@ import {
   checksumText,
   FILE_VERSION,
   INDEX_RECORD_BYTES,
+  INDEX_RECORD_WORDS,
   IndexRecord,
   isZero,
   readU32,
@@ -52,7 +53,6 @@ import { TAIL_BYTES_MAX, TailCheck } from "./tail_check.ts";
 const INDEX_CHUNK_BYTES = 256 * 1024;
 /** Index records read at once. */
 const INDEX_READ_BYTES = 512 * 1024;
-const INDEX_WORDS = INDEX_RECORD_BYTES / 4;
 
 /** One channel's messages. */
 export interface RecoveredLog {
@@ -323,7 +323,7 @@ class SliceRecovery {
         why = "it ends in the middle of a record";
         break;
       }
-      for (let at = 0; at < count * INDEX_WORDS; at += INDEX_WORDS) {
+      for (let at = 0; at < count * INDEX_RECORD_WORDS; at += INDEX_RECORD_WORDS) {
         const sequence = safeNumber(words[at + 1]!, words[at]!);
         const offset = safeNumber(words[at + 3]!, words[at + 2]!);
         const payloadSize = words[at + 6]! >>> 0;

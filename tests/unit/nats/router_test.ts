@@ -6,6 +6,7 @@ import type { BusMessage } from "../../../src/nats/bus.ts";
 import { SUBJECT_COUNT_MAX, type SubjectEntry } from "../../../src/nats/subject_table.ts";
 import { startFakeNats } from "../../helpers/fake_nats.ts";
 import { msg, pub } from "../../helpers/nats_server.ts";
+import { SeededRandom } from "../../conformance/store/random.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -177,10 +178,7 @@ test("nats 4.3: who goes round many subjects reaches the right ones, in whatever
   const subscriber = client();
   const publisher = client();
   const SUBJECTS = 40;
-  let seed = 3;
-  const random = (
-    below: number,
-  ) => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fff_ffff, (seed >>> 12) % below);
+  const random = new SeededRandom(3);
   subscriber.send("SUB s.* 1\r\n");
   let followed = 0;
   for (let round = 0; round < 60; round++) {
@@ -189,10 +187,10 @@ test("nats 4.3: who goes round many subjects reaches the right ones, in whatever
     // Half of the rounds go in one order, some of them with a step of their own, the others in none.
     const step = round % 20 < 10 ? 1 : round % 20 < 14 ? 7 : 0;
     // With a literal subscription beside: one entry is resolved anew.
-    const beside = random(3) === 0 ? random(SUBJECTS) : -1;
+    const beside = random.below(3) === 0 ? random.below(SUBJECTS) : -1;
     if (beside >= 0) subscriber.send(`SUB s.${beside} 2\r\n`);
     for (let i = 0; i < SUBJECTS; i++) {
-      const number = step > 0 ? (i * step) % SUBJECTS : random(SUBJECTS);
+      const number = step > 0 ? (i * step) % SUBJECTS : random.below(SUBJECTS);
       const subject = `s.${number}`;
       sent += pub(subject, `${round}.${i}`);
       const receivers = [msg(subject, 1, `${round}.${i}`)];

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesOf } from "../../../src/base/bytes.ts";
 import { type SubjectEntry, SubjectTable, SWEEP_AFTER_NEW } from "../../../src/nats/subject_table.ts";
+import { SeededRandom } from "../../conformance/store/random.ts";
 
 function intern(table: SubjectTable, subject: string): SubjectEntry {
   const bytes = bytesOf(`<${subject}>`);
@@ -164,22 +165,19 @@ test("nats 4.3: a dropped entry keeps no other one", () => {
 test("nats 4.3: subjects of every length are told apart, while others are dropped all the time", () => {
   // Few entries, so that sweeps drop some all the time.
   const table = new SubjectTable(3, 400);
-  let seed = 7;
-  const random = (
-    below: number,
-  ) => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fff_ffff, (seed >>> 12) % below);
+  const random = new SeededRandom(7);
   const strange = ["\x00", "\x80", "\xff", "a"];
   const subjects = Array.from({ length: 1500 }, (_, i) => {
-    const length = 1 + random(i % 5 === 0 ? 200 : 70);
+    const length = 1 + random.below(i % 5 === 0 ? 200 : 70);
     const text = "some.subject.".repeat(20).slice(0, length);
-    const at = random(length);
-    return text.slice(0, at) + strange[random(strange.length)]! + text.slice(at + 1);
+    const at = random.below(length);
+    return text.slice(0, at) + strange[random.below(strange.length)]! + text.slice(at + 1);
   });
   let followedCount = 0;
   let previous = intern(table, "first");
   for (let i = 0; i < 60_000; i++) {
     // Runs in one order, with a few strays.
-    const subject = subjects[random(20) === 0 ? random(subjects.length) : i % 300]!;
+    const subject = subjects[random.below(20) === 0 ? random.below(subjects.length) : i % 300]!;
     const bytes = bytesOf(`<<<${subject}>`);
     previous.generation = 1;
     const followed = table.follow(previous, bytes, 3, bytes.length - 1, 1);
