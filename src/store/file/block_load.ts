@@ -25,6 +25,12 @@ const READ_RECORDS_MAX = 8192;
 /** After a failed read the same message is not asked for again for this long. */
 const FAILED_RETRY_MS = 1000;
 
+/** As many index records as the messages of one read are likely to have, going by what `slice` has. */
+function recordsOfOneRead({ bytes, recordCount }: Slice): number {
+  const messageBytes = bytes / recordCount - INDEX_RECORD_BYTES;
+  return Math.min(READ_RECORDS_MAX, Math.ceil(READ_BYTES_MAX / messageBytes));
+}
+
 /** Whom blocks are read for. Not called any more when the loader is retired. */
 export interface LoadOwner extends BlockOwner, Ticked {
   /** Takes a block that was read. */
@@ -111,7 +117,7 @@ export class BlockLoader {
     const record = run.firstRecord + sequence - run.firstSequence;
     let countMax = Math.min(run.firstRecord + run.count - record, nextSequence - sequence);
     assert(countMax > 0 && record + countMax <= slice.indexedCount, "what is not written yet is in memory");
-    countMax = this.#shared.options.readBufferBytes === 0 ? 1 : Math.min(countMax, READ_RECORDS_MAX);
+    countMax = this.#shared.options.readBufferBytes === 0 ? 1 : Math.min(countMax, recordsOfOneRead(slice));
     const load: Load = { firstSequence: sequence, countMax, wanted };
     this.#loads.push(load);
     this.#shared.loads.run(() => this.#loadIndex(load, slice, record));
@@ -141,6 +147,7 @@ export class BlockLoader {
     const { crc, cache, options } = this.#shared;
     const record = new IndexRecord();
     const readMax = Math.max(1, Math.min(READ_BYTES_MAX, options.readBufferBytes));
+    const isChecked = crc.areRecordsRight(entries, 0, entryCount);
     let start = 0;
     let end = 0;
     let count = 0;
@@ -148,7 +155,7 @@ export class BlockLoader {
       const at = count * INDEX_RECORD_BYTES;
       record.read(entries, at);
       const isRight = record.sequence === load.firstSequence + count && record.offset >= Math.max(VERSION_BYTES, end) &&
-        record.dataEnd <= slice.data.size && isIndexRecordIntact(entries, at, crc);
+        record.dataEnd <= slice.data.size && (isChecked || isIndexRecordIntact(entries, at, crc));
       if (!isRight) break;
       if (count === 0) start = record.offset;
       // Bytes that belong to no record end a block: its records lie one behind the other.
@@ -176,11 +183,15 @@ export class BlockLoader {
     if (this.#isRetired) return this.#ended(load, undefined);
     const record = new IndexRecord();
     const view = new MsgProtoView();
+    const { crc, options } = this.#shared;
+    const isChecked = !options.crc || crc.areMessagesRight(block.bytes, 0, length);
     let at = 0;
     for (let i = 0; i < count; i++) {
       record.read(entries, i * INDEX_RECORD_BYTES);
       const end = at + RECORD_HEADER_BYTES + record.payloadSize;
-      const wrong = end > length ? "the file ends before it" : this.#wrongRecord(block.bytes, at, record, view);
+      const wrong = end > length
+        ? "the file ends before it"
+        : this.#wrongRecord(block.bytes, at, record, isChecked, view);
       if (wrong !== "") {
         this.#damaged.add(record.sequence);
         this.#shared.log.error(
@@ -198,13 +209,13 @@ export class BlockLoader {
     this.#ended(load, undefined);
   }
 
-  /** What is wrong with the record at `at`, or "". */
-  #wrongRecord(bytes: Uint8Array, at: number, record: IndexRecord, view: MsgProtoView): string {
+  /** What is wrong with the record at `at`, or "". `isChecked`: its checksum is known to be right. */
+  #wrongRecord(bytes: Uint8Array, at: number, record: IndexRecord, isChecked: boolean, view: MsgProtoView): string {
     const size = readU32(bytes, at);
     if (size !== record.payloadSize) return `its size is ${size}, not ${record.payloadSize}`;
     const start = at + RECORD_HEADER_BYTES;
-    const { crc, options } = this.#shared;
-    if (options.crc) {
+    if (!isChecked) {
+      const { crc } = this.#shared;
       const stored = readU32(bytes, at + 4);
       const found = crc.of(bytes, start, start + size);
       if (stored !== found) {

@@ -14,7 +14,6 @@ import {
   INDEX_RECORD_BYTES,
   INDEX_RECORD_WORDS,
   IndexRecord,
-  isZero,
   readU32,
   RECORD_HEADER_BYTES,
   sliceNames,
@@ -209,6 +208,9 @@ class SliceRecovery {
   #chunkUsed = 0;
   #indexSize = VERSION_BYTES;
   #added = 0;
+  /** The last message of the index so far, and where it ends in the data file. */
+  #indexed: number;
+  #indexedEnd = VERSION_BYTES;
   #isNewIndex = false;
   /** A message up to here is damaged and known by its index record: its bytes stay, even at the end of the file. */
   #keptEnd = 0;
@@ -226,7 +228,7 @@ class SliceRecovery {
     this.#context = context;
     this.#channel = channel;
     this.#channelBytes = channel;
-    this.#lastBefore = lastBefore;
+    this.#lastBefore = this.#indexed = lastBefore;
     const names = sliceNames(number);
     this.#dataPath = `${directory}/${names.data}`;
     this.#indexPath = `${directory}/${names.index}`;
@@ -309,12 +311,9 @@ class SliceRecovery {
     const { crc, checkCrc } = this.#context;
     const slice = this.#slice;
     const size = index.sizeBytes();
-    const dataSize = data.size;
     const bytes = new Uint8Array(Math.min(INDEX_READ_BYTES, Math.max(INDEX_RECORD_BYTES, size)));
     // Words, because this loop runs once per stored message; every platform we run on is little-endian.
     const words = new Int32Array(bytes.buffer, 0, bytes.length >>> 2);
-    let dataEnd = VERSION_BYTES;
-    let last = this.#lastBefore;
     let why = "";
     let position = VERSION_BYTES;
     while (position < size && why === "") {
@@ -323,25 +322,17 @@ class SliceRecovery {
         why = "it ends in the middle of a record";
         break;
       }
-      for (let at = 0; at < count * INDEX_RECORD_WORDS; at += INDEX_RECORD_WORDS) {
-        const sequence = safeNumber(words[at + 1]!, words[at]!);
-        const offset = safeNumber(words[at + 3]!, words[at + 2]!);
-        const payloadSize = words[at + 6]! >>> 0;
-        const end = offset + RECORD_HEADER_BYTES + payloadSize;
-        if (sequence === 0 && isZero(bytes, at * 4, at * 4 + INDEX_RECORD_BYTES)) why = "zeros";
-        else if (checkCrc && crc.ofSevenWords(words, at) !== words[at + 7]! >>> 0) {
-          why = "a record has a wrong checksum";
-        } else if (sequence <= last || offset < dataEnd) why = "a record is out of order";
-        else if (end > dataSize) {
-          why = `the data file ends before message ${sequence}`;
-          this.#wasCut = true;
-        }
+      const areRight = !checkCrc || crc.areRecordsRight(bytes, 0, count);
+      const to = count * INDEX_RECORD_WORDS;
+      let at = 0;
+      while (at < to) {
+        if (areRight) at = this.#takeRow(words, at, to, data.size);
+        if (at === to) break;
+        why = this.#takeOne(words, at, data.size, areRight);
         if (why !== "") break;
-        slice.add(sequence, payloadSize, words[at + 5]! >>> 0, words[at + 4]! >>> 0);
-        last = sequence;
-        dataEnd = end;
-        position += INDEX_RECORD_BYTES;
+        at += INDEX_RECORD_WORDS;
       }
+      position += at * 4;
     }
     this.#indexSize = position;
     if (why !== "") {
@@ -351,6 +342,52 @@ class SliceRecovery {
     // Without checksums nobody knows which of the two is right.
     if (this.#isLate && checkCrc) this.#verifyTail(tail, index);
     return this.#verifyLast(tail, index);
+  }
+
+  /**
+   * Takes the right records `words[from, to)` as far as each is the next one, as nearly all are; returns where the first is that
+   * has to be looked at more closely.
+   */
+  #takeRow(words: Int32Array, from: number, to: number, dataSize: number): number {
+    let sequence = this.#indexed + 1;
+    let dataEnd = this.#indexedEnd;
+    let payloadBytes = 0;
+    let at = from;
+    for (; at < to; at += INDEX_RECORD_WORDS, sequence++) {
+      // Their upper halves: sequences and offsets from 2^32 on are rare.
+      if ((words[at + 1]! | words[at + 3]!) !== 0 || words[at]! >>> 0 !== sequence) break;
+      const offset = words[at + 2]! >>> 0;
+      const payloadSize = words[at + 6]! >>> 0;
+      const end = offset + RECORD_HEADER_BYTES + payloadSize;
+      if (offset < dataEnd || end > dataSize) break;
+      dataEnd = end;
+      payloadBytes += payloadSize;
+    }
+    if (at === from) return from;
+    this.#slice.addRow(words, from, at, payloadBytes);
+    this.#indexed = sequence - 1;
+    this.#indexedEnd = dataEnd;
+    return at;
+  }
+
+  /** Takes the record at `words[at]` if it can be believed; otherwise says why not. */
+  #takeOne(words: Int32Array, at: number, dataSize: number, isRight: boolean): string {
+    const { crc } = this.#context;
+    const sequence = safeNumber(words[at + 1]!, words[at]!);
+    const offset = safeNumber(words[at + 3]!, words[at + 2]!);
+    const payloadSize = words[at + 6]! >>> 0;
+    const end = offset + RECORD_HEADER_BYTES + payloadSize;
+    if (sequence === 0 && words.subarray(at, at + 7).every((word) => word === 0)) return "zeros";
+    if (!isRight && crc.ofSevenWords(words, at) !== words[at + 7]! >>> 0) return "a record has a wrong checksum";
+    if (sequence <= this.#indexed || offset < this.#indexedEnd) return "a record is out of order";
+    if (end > dataSize) {
+      this.#wasCut = true;
+      return `the data file ends before message ${sequence}`;
+    }
+    this.#slice.add(sequence, payloadSize, words[at + 5]! >>> 0, words[at + 4]! >>> 0);
+    this.#indexed = sequence;
+    this.#indexedEnd = end;
+    return "";
   }
 
   /** The last records of the index must be of the messages that are there. */

@@ -77,6 +77,17 @@ export class Slice {
     this.lastStampLow = stampLow;
   }
 
+  /** The same for the index records `words[from, to)`, whose sequences follow each other; their payloads have `payloadBytes`. */
+  addRow(words: Int32Array, from: number, to: number, payloadBytes: number): void {
+    const more = ((to - from) >>> 3) - 1;
+    this.add(words[from]! >>> 0, payloadBytes, words[from + 5]! >>> 0, words[from + 4]! >>> 0);
+    this.runs[this.runs.length - 1]!.count += more;
+    this.recordCount += more;
+    this.bytes += more * MESSAGE_OVERHEAD_BYTES;
+    this.lastStampHigh = words[to - 3]! >>> 0;
+    this.lastStampLow = words[to - 4]! >>> 0;
+  }
+
   /** The run that holds `sequence`, or the first one behind it; undefined: all end before it. */
   runAt(sequence: number): Run | undefined {
     const { runs } = this;

@@ -5,7 +5,13 @@
  */
 import process from "node:process";
 import { Random } from "../../simulation/random.ts";
-import { SMALL_MACHINE, startServerProcess, type TargetName, TestFolder } from "../../helpers/server_process.ts";
+import {
+  type ServerProcess,
+  SMALL_MACHINE,
+  startServerProcess,
+  type TargetName,
+  TestFolder,
+} from "../../helpers/server_process.ts";
 import { Application, pause, type Stage } from "./client.ts";
 import { CHANNEL_MESSAGES, ChannelTruth, type Claim, Violations } from "./truth.ts";
 
@@ -58,17 +64,9 @@ const EXPECTED_LINES: readonly RegExp[] = [
   /\[WRN\] STREAM: Client ID "soak-\d+" is taken over again /,
 ];
 
-interface Server {
-  readonly port: number;
-  readonly pid: number;
-  readonly log: string;
-  readonly process: { residentBytes(): number | undefined };
-  stop(): Promise<number>;
-}
-
 class Soak {
   readonly #options: SoakOptions;
-  readonly #server: Server;
+  readonly #server: ServerProcess;
   readonly #monitorPort: number;
   readonly #violations = new Violations();
   readonly #stage: Stage;
@@ -79,7 +77,7 @@ class Soak {
   #lagMs = 0;
   #lagMsMax = 0;
 
-  constructor(options: SoakOptions, server: Server) {
+  constructor(options: SoakOptions, server: ServerProcess) {
     this.#options = options;
     this.#server = server;
     this.#monitorPort = Number(/Starting http monitor on .*:(\d+)$/m.exec(server.log)?.[1]);
@@ -409,7 +407,17 @@ function megabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
 }
 
-/** Starts a server, soaks it, and stops it. */
+/** Of a server that ended by itself: what it said last. */
+const LAST_LINES = 40;
+
+/** Rejects when the server ends, with its status and its last words. */
+async function untilItEnds({ process }: ServerProcess): Promise<never> {
+  const status = await process.exit;
+  const words = `${process.stdout}\n${process.stderr}`.split("\n").slice(-LAST_LINES).join("\n");
+  throw new Error(`the server ended with status ${status}; the last lines of its output:\n${words}`);
+}
+
+/** Starts a server, soaks it, and stops it; rejects if it ends before. */
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   using folder = new TestFolder();
   const store = options.store === "file" ? ["-store", "FILE", "-dir", folder.file("store")] : [];
@@ -419,7 +427,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     env: SMALL_MACHINE,
   });
   try {
-    return await new Soak(options, server).run();
+    return await Promise.race([new Soak(options, server).run(), untilItEnds(server)]);
   } finally {
     await server.stop();
   }

@@ -1,8 +1,9 @@
 /** The bytes of the FILE store against libraries and published vectors (stores.md 4). */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import { test } from "node:test";
-import { Crc32 } from "../../../../src/store/file/crc.ts";
+import { Crc32, CRC_POLYNOMIAL_IEEE } from "../../../../src/store/file/crc.ts";
 import {
   IndexRecord,
   POSITION_RECORD_BYTES_MAX,
@@ -16,6 +17,7 @@ import {
   writeU32,
 } from "../../../../src/store/file/format.ts";
 import { encodeSubStateUpdate } from "../../../../src/wire/stan_server.ts";
+import { SeededRandom } from "../../../conformance/store/random.ts";
 
 const bytes = new Uint8Array(70_000).map((_, i) => (i * 167 + (i >> 8)) & 0xff);
 
@@ -49,6 +51,57 @@ test("stores 4.3: with another polynomial long ranges are the same as byte by by
   };
   for (const length of [0, 1, 15, 16, 17, 95, 160, 161, 1000]) {
     assert.equal(crc.of(bytes, 7, 7 + length), slow(7, 7 + length));
+  }
+});
+
+test("stores 4.8: records that end in their own checksum are right together exactly when each is", () => {
+  const random = new SeededRandom(48);
+  for (const polynomial of [CRC_POLYNOMIAL_IEEE, 0x82f63b78]) {
+    const crc = new Crc32(polynomial);
+    for (const count of [0, 1, 2, 3, 500, 2048, 2049, 5000]) {
+      const right = random.bytes(4 + count * 32);
+      for (let at = 4; at < right.length; at += 32) writeU32(right, at + 28, crc.of(right, at, at + 28));
+      assert.ok(crc.areRecordsRight(right, 4, count), `${count} right ones`);
+      // One wrong bit, or several: often the same bit of two records, which must not make up for each other.
+      for (let i = 0; i < (count === 0 ? 0 : 40); i++) {
+        const rows = right.slice();
+        const bit = 1 << random.below(8);
+        const place = random.below(32);
+        const wrong = new Set(Array.from({ length: 1 + i % 3 }, () => random.below(count)));
+        for (const record of wrong) rows[4 + record * 32 + place]! ^= bit;
+        assert.equal(crc.areRecordsRight(rows, 4, count), false, `${count}, wrong: ${[...wrong].join()}`);
+      }
+    }
+  }
+});
+
+test("stores 4.7: messages are right together exactly when each is", () => {
+  const random = new SeededRandom(47);
+  const crc = new Crc32();
+  for (
+    const sizes of [[], [0], [1], [170], [0, 0, 3], [128, 129, 5000, 1], Array<number>(700).fill(171), [300_000, 12]]
+  ) {
+    const records = sizes.map((size) => {
+      const record = random.bytes(8 + size);
+      writeU32(record, 0, size);
+      writeU32(record, 4, crc.of(record, 8, 8 + size));
+      return record;
+    });
+    const right = Buffer.concat([random.bytes(5), ...records, random.bytes(5)]);
+    const end = right.length - 5;
+    assert.ok(crc.areMessagesRight(right, 5, end), sizes.join());
+    assert.equal(crc.areMessagesRight(right, 5, end + 1), false, "a byte behind them");
+    assert.equal(new Crc32(0x82f63b78).areMessagesRight(right, 5, end), false, "another polynomial is not looked at");
+    if (sizes.length === 0) continue;
+    assert.equal(crc.areMessagesRight(right, 5, end - 1), false, "a byte less");
+    for (let i = 0; i < 100; i++) {
+      // The first bytes are sizes and checksums, the last ones often of a record without a payload.
+      const at = 5 + random.below(i % 3 === 0 ? 8 : end - 5);
+      const bit = 1 << random.below(8);
+      right[at]! ^= bit;
+      assert.equal(crc.areMessagesRight(right, 5, end), false, `${sizes.join()}: byte ${at}`);
+      right[at]! ^= bit;
+    }
   }
 });
 
