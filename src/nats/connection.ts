@@ -22,11 +22,11 @@ import {
   isObjectOrNull,
   parseConnect,
 } from "./connect_options.ts";
-import { firstShareBytes, LITTLE_BYTES_MAX, type Sharer, WaitingInput } from "./fair_share.ts";
 import { rebuiltPayloadSize, rebuiltSizeMax, statusFrame, writeRebuilt } from "./frames.ts";
 import { KeepAlive, type KeepAliveHost } from "./keep_alive.ts";
 import type { NatsServer } from "./nats_server.ts";
 import { reservedNames } from "./publish_rules.ts";
+import { type InputHost, SharedInput } from "./shared_input.ts";
 import { CONGESTION_HIGH_BYTES, CONGESTION_LOW_BYTES, type Router } from "./router.ts";
 import type { SubjectEntry } from "./subject_table.ts";
 import { Subscription } from "./subscription.ts";
@@ -51,7 +51,7 @@ export class Connection
     KeepAliveHost,
     LaggingReceiver,
     PausablePublisher,
-    Sharer {
+    InputHost {
   readonly id: number;
   readonly output: OutputQueue;
   readonly subscriptions = new Map<string, Subscription>();
@@ -111,10 +111,7 @@ export class Connection
   /** Monotonic time at which the socket first refused output that is still waiting; 0 = it takes everything. */
   #stuckSinceMs = 0;
   readonly #congestion: Congestion;
-  #pauseCount = 0;
-  /** Made when its input had to wait for the first time. */
-  #waiting: WaitingInput | null = null;
-  sentMuchMs = -Infinity;
+  readonly #input: SharedInput;
 
   constructor(
     server: NatsServer,
@@ -140,6 +137,7 @@ export class Connection
     this.#access = new Access(this, webSocket?.access ?? server, nonce);
     this.#keepAlive = new KeepAlive(this, server);
     this.#congestion = new Congestion(this);
+    this.#input = new SharedInput(this, server, socket);
   }
 
   /** Round trip time, 0 while it is not known. */
@@ -182,40 +180,12 @@ export class Connection
 
   data(bytes: Uint8Array): void {
     if (this.isClosed || this.#entry?.admit(bytes) === false) return;
-    const server = this.#server;
-    const nowMs = this.lastActivityMs = server.clockMs();
+    const nowMs = this.lastActivityMs = this.#server.clockMs();
     const { login } = this.#access;
-    if (login !== null) {
-      if (!login.admit(bytes, this.#parser.pendingBytes === 0)) return;
-      this.handleInput(bytes, 0, Infinity);
-      login.parsed();
-      return;
-    }
-    const { share } = server;
-    const isShared = share.arrived(this, bytes.length, nowMs);
-    const waiting = this.#waiting;
-    if (waiting !== null && !waiting.isEmpty) return waiting.add(bytes, 0);
-    if (bytes.length <= LITTLE_BYTES_MAX) return this.#handleLittle(bytes);
-    const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes(share.shareMs);
-    // Nothing waits for the sake of a rest that is not worth a turn of its own.
-    if (!isShared || bytes.length <= shareBytes * 2) return void this.handleInput(bytes, 0, Infinity);
-    const used = this.handleInput(bytes, 0, shareBytes);
-    if (used < bytes.length && !this.isClosed) this.#wait(bytes, used);
-  }
-
-  #handleLittle(bytes: Uint8Array): void {
-    const { inMessages } = this;
+    if (login === null) return this.#input.arrived(bytes, nowMs);
+    if (!login.admit(bytes, this.#parser.pendingBytes === 0)) return;
     this.handleInput(bytes, 0, Infinity);
-    if (this.inMessages === inMessages) return;
-    // The last one decides. Somebody waits for an answer, or another client for the message; who acknowledges what he gets from
-    // the streaming half waits for nothing.
-    const { replyStart, replyEnd } = this.#parser;
-    const entry = this.#subject;
-    if (replyEnd > replyStart || (entry !== null && (entry.heads.length > 0 || entry.groups.length > 0))) this.#asked();
-  }
-
-  #asked(): void {
-    this.#server.share.asked(this, this.lastActivityMs);
+    login.parsed();
   }
 
   handleInput(bytes: Uint8Array, start: number, limit: number): number {
@@ -226,47 +196,11 @@ export class Connection
     return used;
   }
 
-  /** Others send, too: what is left of `bytes` waits, and nothing more is read. */
-  #wait(bytes: Uint8Array, start: number): void {
-    const { share } = this.#server;
-    const waiting = this.#waiting ??= new WaitingInput();
-    waiting.measured(start, this.#server.clockMs() - this.lastActivityMs);
-    waiting.add(bytes, start);
-    waiting.servedIn = share.turn;
-    this.hold();
-    this.#listWaiting(waiting);
-  }
-
-  #listWaiting(waiting: WaitingInput): void {
-    if (waiting.isListed) return;
-    waiting.isListed = true;
-    this.#server.share.wait(this);
-  }
-
-  goOn(): boolean {
-    const waiting = this.#waiting!; // Who is listed has one.
-    return waiting.isListed = this.#hasMoreAfterShare(waiting);
-  }
-
-  #hasMoreAfterShare(waiting: WaitingInput): boolean {
-    if (waiting.isEmpty) return false;
-    if (waiting.servedIn === this.#server.share.turn) return true;
-    // Somebody it sends to lags: `release` comes back.
-    if (this.#pauseCount > 1) return false;
-    const before = this.#server.clockMs();
-    const handled = waiting.take(waiting.shareBytes(this.#server.share.shareMs), this);
-    if (waiting.isEmpty) {
-      this.release();
-      return false;
-    }
-    waiting.measured(handled, this.#server.clockMs() - before);
-    return true;
-  }
-
-  /** The far side has ended: what it sent before comes first. */
-  #finishInput(): void {
-    const waiting = this.#waiting;
-    while (waiting !== null && !waiting.isEmpty && !this.isClosed) waiting.take(Infinity, this);
+  /** Somebody waits for an answer, or another client for the message; who acknowledges to the streaming half waits for nothing. */
+  isAwaited(): boolean {
+    const { replyStart, replyEnd } = this.#parser;
+    const entry = this.#subject;
+    return replyEnd > replyStart || (entry !== null && (entry.heads.length > 0 || entry.groups.length > 0));
   }
 
   drained(): void {
@@ -288,14 +222,14 @@ export class Connection
   }
 
   peerEnded(): void {
-    this.#finishInput();
+    this.#input.finish();
     if (this.#access.login?.peerEnded() === true) return;
     // Input that came before the FIN has been handled; its answers go out first (section 2).
     this.close("Client Closed");
   }
 
   closed(error: Error | undefined): void {
-    this.#finishInput();
+    this.#input.finish();
     this.#retire(error === undefined ? "Client Closed" : "Read Error");
   }
 
@@ -362,8 +296,7 @@ export class Connection
     this.#server.closedConnections?.add(this, reason, waitingBytes);
     this.router.departed.add(this);
     this.#parser.close();
-    this.#waiting?.clear();
-    this.#server.share.left(this);
+    this.#input.close();
     this.#access.login?.close();
     this.#entry?.close();
     this.#keepAlive.stop();
@@ -624,7 +557,7 @@ export class Connection
   ping(): void {
     if (this.#server.log.traceEnabled) this.#trace("<<-", "PING");
     this.write(PONG_LINE);
-    this.#asked();
+    this.#input.asked(this.lastActivityMs);
     if (this.connectSeen) this.isRegistered = true;
   }
 
@@ -660,15 +593,11 @@ export class Connection
   }
 
   hold(): void {
-    this.#pauseCount++;
-    this.#socket.pause();
+    this.#input.hold();
   }
 
   release(): void {
-    this.#pauseCount--;
-    if (this.isClosed) return;
-    if (this.#pauseCount === 0) this.#socket.resume();
-    else if (this.#pauseCount === 1 && this.#waiting?.isEmpty === false) this.#listWaiting(this.#waiting);
+    this.#input.release();
   }
 
   forgetLine(): void {

@@ -23,10 +23,14 @@ const SENDING_MS = 20;
 /** One read of more is much. */
 export const LITTLE_BYTES_MAX = 4096;
 
-/** A connection, as far as its share goes. */
-export interface Sharer {
+/** Takes what is to be handled now. */
+export interface InputHandler {
   /** Handles `limit` bytes from `start` on, or a little more; returns where it stopped. */
   handleInput(bytes: Uint8Array, start: number, limit: number): number;
+}
+
+/** A connection, as far as its share goes. */
+export interface Sharer {
   /** Handles one more share of the input that waits. True: there is more, and it may be handled. */
   goOn(): boolean;
   /** When it last sent much at a time, monotonic milliseconds. Written here only. */
@@ -54,11 +58,11 @@ export class WaitingInput {
   }
 
   /** Hands over from the front, `limit` bytes or a little more; returns how many. */
-  take(limit: number, sharer: Sharer): number {
+  take(limit: number, handler: InputHandler): number {
     const chunk = this.#chunks[0];
     if (chunk === undefined) return 0;
     const start = this.#at;
-    const end = this.#at = sharer.handleInput(chunk, start, limit);
+    const end = this.#at = handler.handleInput(chunk, start, limit);
     if (end === chunk.length) {
       this.#chunks.shift();
       this.#at = 0;

@@ -185,5 +185,5 @@ test("tail: a PING, a request and a message to a client are waited for, an ackno
 });
 
 function sharer(): Sharer {
-  return { handleInput: () => 0, goOn: () => false, sentMuchMs: -Infinity };
+  return { goOn: () => false, sentMuchMs: -Infinity };
 }

@@ -1,0 +1,136 @@
+/**
+ * The input of one connection on its way to the parser: at once where nobody else sends, in shares of a turn where others do
+ * (`fair_share.ts`). While input waits, and while a receiver of the connection lags, its socket is not read.
+ */
+import type { Socket } from "../runtime/types.ts";
+import {
+  type FairShare,
+  firstShareBytes,
+  type InputHandler,
+  LITTLE_BYTES_MAX,
+  type Sharer,
+  WaitingInput,
+} from "./fair_share.ts";
+
+/** The connection, as far as its input goes. */
+export interface InputHost extends InputHandler {
+  readonly isClosed: boolean;
+  /** Publishes that it has handled. */
+  readonly inMessages: number;
+  /** The last publish is answered, or goes to another client. */
+  isAwaited(): boolean;
+}
+
+/** What connections have in common. */
+export interface InputServer {
+  readonly share: FairShare;
+  /** Monotonic milliseconds. */
+  clockMs(): number;
+}
+
+export class SharedInput implements Sharer {
+  readonly #host: InputHost;
+  readonly #server: InputServer;
+  readonly #socket: Pick<Socket, "pause" | "resume">;
+  sentMuchMs = -Infinity;
+  #pauseCount = 0;
+  /** Made when its input had to wait for the first time. */
+  #waiting: WaitingInput | null = null;
+
+  constructor(host: InputHost, server: InputServer, socket: Pick<Socket, "pause" | "resume">) {
+    this.#host = host;
+    this.#server = server;
+    this.#socket = socket;
+  }
+
+  /** Input has come, at `nowMs`. */
+  arrived(bytes: Uint8Array, nowMs: number): void {
+    const { share } = this.#server;
+    const isShared = share.arrived(this, bytes.length, nowMs);
+    const waiting = this.#waiting;
+    if (waiting !== null && !waiting.isEmpty) return waiting.add(bytes, 0);
+    if (bytes.length <= LITTLE_BYTES_MAX) return this.#handleLittle(bytes, nowMs);
+    const host = this.#host;
+    const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes(share.shareMs);
+    // Nothing waits for the sake of a rest that is not worth a turn of its own.
+    if (!isShared || bytes.length <= shareBytes * 2) return void host.handleInput(bytes, 0, Infinity);
+    const used = host.handleInput(bytes, 0, shareBytes);
+    if (used < bytes.length && !host.isClosed) this.#wait(bytes, used, nowMs);
+  }
+
+  /** Something has come, and it was little, that somebody waits for. */
+  asked(nowMs: number): void {
+    this.#server.share.asked(this, nowMs);
+  }
+
+  goOn(): boolean {
+    const waiting = this.#waiting!; // Who is listed has one.
+    return waiting.isListed = this.#hasMoreAfterShare(waiting);
+  }
+
+  /** The far side has ended: what it sent before comes first. */
+  finish(): void {
+    const waiting = this.#waiting;
+    while (waiting !== null && !waiting.isEmpty && !this.#host.isClosed) waiting.take(Infinity, this.#host);
+  }
+
+  /** Nothing more is read, until as many `release` as `hold`. */
+  hold(): void {
+    this.#pauseCount++;
+    this.#socket.pause();
+  }
+
+  release(): void {
+    this.#pauseCount--;
+    if (this.#host.isClosed) return;
+    if (this.#pauseCount === 0) this.#socket.resume();
+    else if (this.#pauseCount === 1 && this.#waiting?.isEmpty === false) this.#listWaiting(this.#waiting);
+  }
+
+  /** The connection is closed: what waits counts for nothing. */
+  close(): void {
+    this.#waiting?.clear();
+    this.#server.share.left(this);
+  }
+
+  #handleLittle(bytes: Uint8Array, nowMs: number): void {
+    const host = this.#host;
+    const { inMessages } = host;
+    host.handleInput(bytes, 0, Infinity);
+    // The last one decides.
+    if (host.inMessages !== inMessages && host.isAwaited()) this.asked(nowMs);
+  }
+
+  /** Others send, too: what is left of `bytes` waits. */
+  #wait(bytes: Uint8Array, start: number, sinceMs: number): void {
+    const { share } = this.#server;
+    const waiting = this.#waiting ??= new WaitingInput();
+    waiting.measured(start, this.#server.clockMs() - sinceMs);
+    waiting.add(bytes, start);
+    waiting.servedIn = share.turn;
+    this.hold();
+    this.#listWaiting(waiting);
+  }
+
+  #listWaiting(waiting: WaitingInput): void {
+    if (waiting.isListed) return;
+    waiting.isListed = true;
+    this.#server.share.wait(this);
+  }
+
+  #hasMoreAfterShare(waiting: WaitingInput): boolean {
+    const { share } = this.#server;
+    if (waiting.isEmpty) return false;
+    if (waiting.servedIn === share.turn) return true;
+    // Somebody it sends to lags: `release` comes back.
+    if (this.#pauseCount > 1) return false;
+    const beforeMs = this.#server.clockMs();
+    const handled = waiting.take(waiting.shareBytes(share.shareMs), this.#host);
+    if (waiting.isEmpty) {
+      this.release();
+      return false;
+    }
+    waiting.measured(handled, this.#server.clockMs() - beforeMs);
+    return true;
+  }
+}
