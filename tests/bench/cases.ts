@@ -73,12 +73,12 @@ function residentAfter(result: RunResult): number {
   return result.residentBytesAfter ?? NaN;
 }
 
+function grownBytes(result: RunResult): number {
+  return result.grownBytes ?? NaN;
+}
+
 /** Long enough for a collection to run, short of the limit on standing still. */
 const REST_MS = 5000;
-
-function residentGrowth(result: RunResult): number {
-  return residentAfter(result) - (result.residentBytesBefore ?? NaN);
-}
 
 /** All cases, in the order of the report. */
 export const CASES: readonly BenchCase[] = [
@@ -103,7 +103,7 @@ export const CASES: readonly BenchCase[] = [
   },
   {
     ...core("core-idle-10k", "core-connect", 10_000, { warmup: 0, window: 64, restMs: REST_MS }),
-    value: { label: "KB/connection", of: (result) => residentGrowth(result) / result.messages / 1000 },
+    value: { label: "KB/connection", of: (result) => grownBytes(result) / result.messages / 1000 },
   },
 
   stan("memory-async-128-w1024", "memory", "stan-publish", 600_000),
@@ -139,7 +139,7 @@ export const CASES: readonly BenchCase[] = [
   {
     // What the messages add: the program itself is in the startup row.
     ...stan("memory-footprint", "memory", "stan-publish", 1_000_000, { warmup: 0, restMs: REST_MS, sampleEvery: 0 }),
-    value: { label: "B/message", of: (result) => residentGrowth(result) / result.messages },
+    value: { label: "B/message", of: (result) => grownBytes(result) / result.messages },
   },
   {
     ...stan("file-footprint", "file", "stan-publish", 1_000_000, { warmup: 0, sampleEvery: 0 }),
@@ -147,7 +147,7 @@ export const CASES: readonly BenchCase[] = [
   },
   {
     ...stan("idle-clients", "memory", "stan-clients", 3000, { warmup: 0, window: 32, restMs: REST_MS }),
-    value: { label: "KB/client", of: (result) => residentGrowth(result) / result.messages / 1000 },
+    value: { label: "KB/client", of: (result) => grownBytes(result) / result.messages / 1000 },
   },
   {
     ...stan("subscriptions-10k", "memory", "stan-subscriptions", 10_000, {
@@ -156,7 +156,7 @@ export const CASES: readonly BenchCase[] = [
       publishers: 10,
       restMs: REST_MS,
     }),
-    value: { label: "KB/subscription", of: (result) => residentGrowth(result) / result.messages / 1000 },
+    value: { label: "KB/subscription", of: (result) => grownBytes(result) / result.messages / 1000 },
   },
   stan("file-durables-10k", "file", "stan-subscriptions", 10_000, {
     warmup: 0,

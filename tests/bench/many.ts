@@ -126,9 +126,8 @@ async function measure(settings: Settings, many: Many): Promise<Measured> {
 }
 
 function measuredOf(result: RunResult, restartSeconds: number, restartMegabytes: number): Measured {
-  const grown = (result.residentBytesAfter ?? NaN) - (result.residentBytesBefore ?? NaN);
   return {
-    kilobytes: grown / result.messages / 1000,
+    kilobytes: (result.grownBytes ?? NaN) / result.messages / 1000,
     rate: result.rate,
     cpuMicros: result.cpuMicrosPerMessage ?? NaN,
     idleShare: result.restingCpuShare ?? NaN,

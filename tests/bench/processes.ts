@@ -34,7 +34,16 @@ export function cpuMicrosOf(pid: number): number | undefined {
 
 /** Resident memory of a process in bytes. */
 export function residentBytesOf(pid: number): number | undefined {
-  const match = /^VmRSS:\s+(\d+) kB/m.exec(readProc(`/proc/${pid}/status`) ?? "");
+  return statusBytesOf(pid, "VmRSS");
+}
+
+/** The same without pages of files: what it has for itself, whatever of the program was read in so far. */
+export function anonymousBytesOf(pid: number): number | undefined {
+  return statusBytesOf(pid, "RssAnon");
+}
+
+function statusBytesOf(pid: number, name: string): number | undefined {
+  const match = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(readProc(`/proc/${pid}/status`) ?? "");
   return match === null ? undefined : Number(match[1]) * 1024;
 }
 

@@ -3,7 +3,7 @@
  * failure, by standing still, or at its time limit; never otherwise.
  */
 
-import { cpuMicrosOf, residentBytesOf } from "./processes.ts";
+import { anonymousBytesOf, cpuMicrosOf, residentBytesOf } from "./processes.ts";
 import { LatencySampler } from "./latency_sampler.ts";
 import { type Latency, LatencyRecorder } from "./statistics.ts";
 
@@ -105,9 +105,10 @@ export interface RunResult {
   readonly latencyMicros?: Latency;
   readonly serverCpuMicros?: number;
   readonly cpuMicrosPerMessage?: number;
-  /** Resident memory of the server at the start and the end of the measured part. */
-  readonly residentBytesBefore?: number;
+  /** Resident memory of the server at the end. */
   readonly residentBytesAfter?: number;
+  /** What it has for itself by then, beside the start of the measured part; parts of the program that were read in do not count. */
+  readonly grownBytes?: number;
   /** Share of one core that the server used while everything stood still, in the second half of that time, see {@link Run.rest}. */
   readonly restingCpuShare?: number;
   /** Rate of the measured part divided by that of an earlier part, where a case compares two. */
@@ -127,7 +128,7 @@ export class Run {
   #startedAt = 0;
   #cpuAt: number | undefined;
   #ownCpuAt = 0;
-  #residentAt: number | undefined;
+  #anonymousAt: number | undefined;
   #result: RunResult | undefined;
   #latency: LatencyRecorder | undefined;
 
@@ -174,7 +175,7 @@ export class Run {
   /** Starts the clock. */
   start(latencyCapacity = 0): void {
     if (latencyCapacity > 0) this.#latency = new LatencyRecorder(latencyCapacity);
-    this.#residentAt = this.job.pid === 0 ? undefined : residentBytesOf(this.job.pid);
+    this.#anonymousAt = this.job.pid === 0 ? undefined : anonymousBytesOf(this.job.pid);
     this.#cpuAt = this.job.pid === 0 ? undefined : cpuMicrosOf(this.job.pid);
     this.#ownCpuAt = ownCpuMicros();
     this.#startedAt = performance.now();
@@ -204,7 +205,6 @@ export class Run {
     const { pid, kind, sizeBytes } = this.job;
     const cpu = pid === 0 ? undefined : cpuMicrosOf(pid);
     const ownCpu = ownCpuMicros() - this.#ownCpuAt;
-    const resident = pid === 0 ? undefined : residentBytesOf(pid);
     const serverCpu = cpu === undefined || this.#cpuAt === undefined ? undefined : cpu - this.#cpuAt;
     this.#result = {
       kind,
@@ -214,8 +214,7 @@ export class Run {
       bytes: messages * sizeBytes,
       ...(this.#latency === undefined ? {} : { latencyMicros: this.#latency.summary() }),
       ...(serverCpu === undefined ? {} : { serverCpuMicros: serverCpu, cpuMicrosPerMessage: serverCpu / messages }),
-      ...(this.#residentAt === undefined ? {} : { residentBytesBefore: this.#residentAt }),
-      ...(resident === undefined ? {} : { residentBytesAfter: resident }),
+      ...this.#memory(),
       generatorBusy: ownCpu / 1e6 / seconds,
     };
   }
@@ -230,12 +229,23 @@ export class Run {
     const startedAt = performance.now();
     await this.#sleep(restMs / 2);
     const micros = (performance.now() - startedAt) * 1000;
-    const resident = pid === 0 ? undefined : residentBytesOf(pid);
     const cpu = pid === 0 ? undefined : cpuMicrosOf(pid);
-    if (resident !== undefined) this.#result = { ...this.#result, residentBytesAfter: resident };
+    this.#result = { ...this.#result, ...this.#memory() };
     if (cpu !== undefined && cpuBefore !== undefined) {
       this.#result = { ...this.#result, restingCpuShare: (cpu - cpuBefore) / micros };
     }
+  }
+
+  #memory(): Pick<RunResult, "residentBytesAfter" | "grownBytes"> {
+    const { pid } = this.job;
+    const resident = pid === 0 ? undefined : residentBytesOf(pid);
+    const anonymous = pid === 0 ? undefined : anonymousBytesOf(pid);
+    return {
+      ...(resident === undefined ? {} : { residentBytesAfter: resident }),
+      ...(anonymous === undefined || this.#anonymousAt === undefined
+        ? {}
+        : { grownBytes: anonymous - this.#anonymousAt }),
+    };
   }
 
   async #sleep(ms: number): Promise<void> {

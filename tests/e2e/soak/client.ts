@@ -257,20 +257,25 @@ export class Application implements LinkOwner {
     this.#count("publishes");
   }
 
-  /** Another program wants this ID and must be refused. */
-  async beContested(): Promise<void> {
+  /** Another program wants this ID; resolves with what it was told. It must be refused as long as this one answers in time. */
+  async beContested(): Promise<string> {
     const rival = new Application(this.#stage, "");
     const prefix = `_INBOX.rival${this.#stage.nextNumber}x${this.#life}`;
     rival.#prefix = prefix;
     rival.#link = await Link.open(this.#stage.port, prefix, rival);
     const request = encodeConnectRequest({ clientId: this.clientId, heartbeatInbox: `${prefix}.h`, protocol: 1 });
     const response = await rival.#request(`_STAN.discover.${CLUSTER_ID}`, request);
-    const error = response === undefined ? "nothing" : decodeConnectResponse(response, 0, response.length)?.error;
-    if (error !== "stan: clientID already registered") {
-      this.#stage.violate(`${this.clientId}: a rival was told "${error}"`);
-    }
     rival.#link?.kill();
     this.#count("rivals");
+    if (response === undefined) return "nothing";
+    return decodeConnectResponse(response, 0, response.length)?.error ?? "nonsense";
+  }
+
+  /** The rival was let in: takes the ID back. */
+  async restart(): Promise<void> {
+    this.#link?.kill();
+    this.#forget();
+    await this.start();
   }
 
   // Subscriptions ------------------------------------------------------------------------------------------------------

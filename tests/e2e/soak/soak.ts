@@ -44,10 +44,15 @@ export interface SoakReport {
 /** Durables of each application: always the same few, so that there are not more and more of them. */
 const DURABLES_EACH = 4;
 const WITNESS_COUNT = 4;
+/** Clients without a subscription, whose IDs others want. */
+const CONTESTED_COUNT = 4;
+const REFUSED = "stan: clientID already registered";
 /** Patient with a client that is late: this process may be, and the dead are known by the answer that nobody is there. */
 const HEARTBEAT_FLAGS = ["-hbi", "2s", "-hbt", "5s", "-hbf", "3"];
 /** A rival is judged only while this process answers heartbeats in time itself. */
 const LAG_MS_MAX = 150;
+/** The soak is over with so many violations. */
+const VIOLATIONS_MAX = 100;
 /** The time in which everything must come to its end after the storm: several ack waits, and heartbeats of the dead. */
 const CALM_MS_MAX = 40_000;
 const POLL_MS = 100;
@@ -60,25 +65,30 @@ const EXPECTED_LINES: readonly RegExp[] = [
   /\[ERR\] STREAM: \[Client:soak-\d+\] Timed out on heartbeats$/,
   /\[WRN\] STREAM: Reached limits for store "soak\.\d+" /,
   /\[WRN\] STREAM: (A message of channel .*|An answer) was sent to .* where nobody listens/,
-  /\[WRN\] STREAM: Client ID "(witness|soak)-\d+" is in use: /,
-  /\[WRN\] STREAM: Client ID "soak-\d+" is taken over again /,
+  /\[WRN\] STREAM: Client ID "(contested|soak)-\d+" is in use: /,
+  /\[WRN\] STREAM: Client ID "(contested|soak)-\d+" is taken over again /,
 ];
 
 class Soak {
   readonly #options: SoakOptions;
   readonly #server: ServerProcess;
   readonly #monitorPort: number;
-  readonly #violations = new Violations();
+  readonly #violations: Violations;
   readonly #stage: Stage;
   readonly #witnesses: Application[] = [];
+  readonly #contested: Application[] = [];
   readonly #applications: Application[] = [];
   #isStorm = false;
   /** How late a timer of ours came, lately and at worst. */
   #lagMs = 0;
   #lagMsMax = 0;
+  /** How often it was late, and when it is to come again. */
+  #lateCount = 0;
+  #lagDueMs = 0;
 
   constructor(options: SoakOptions, server: ServerProcess) {
     this.#options = options;
+    this.#violations = new Violations((text) => options.tell(`soak: violation: ${text}`));
     this.#server = server;
     this.#monitorPort = Number(/Starting http monitor on .*:(\d+)$/m.exec(server.log)?.[1]);
     const channels = Array.from(
@@ -96,13 +106,14 @@ class Soak {
       isCalm: false,
     };
     for (let i = 0; i < WITNESS_COUNT; i++) this.#witnesses.push(new Application(this.#stage, `witness-${i}`, true));
+    for (let i = 0; i < CONTESTED_COUNT; i++) this.#contested.push(new Application(this.#stage, `contested-${i}`));
     for (let i = 0; i < options.clients; i++) this.#applications.push(new Application(this.#stage, `soak-${i}`));
   }
 
   async run(): Promise<SoakReport> {
     const options = this.#options;
     const { channels } = this.#stage;
-    for (const witness of this.#witnesses) await witness.start();
+    for (const application of [...this.#witnesses, ...this.#contested]) await application.start();
     for (const [index, channel] of channels.entries()) {
       const witness = this.#witnesses[index % WITNESS_COUNT]!;
       await witness.subscribe(channel, "plain", "witness");
@@ -150,9 +161,9 @@ class Soak {
     this.#stage.isCalm = false;
     const timer = setInterval(() => this.#options.tell(`soak: ${this.#summary()}`), 60_000);
     const lag = this.#watchLag();
-    const end = pause(ms);
+    const endMs = performance.now() + ms;
     const lives = this.#applications.map((application) => this.#live(application));
-    await end;
+    while (performance.now() < endMs && this.#violations.count < VIOLATIONS_MAX) await pause(POLL_MS);
     this.#isStorm = false;
     clearInterval(timer);
     await Promise.all(lives);
@@ -160,19 +171,34 @@ class Soak {
   }
 
   #watchLag(): ReturnType<typeof setInterval> {
-    let dueMs = performance.now() + POLL_MS;
+    this.#lagDueMs = performance.now() + POLL_MS;
     return setInterval(() => {
       const nowMs = performance.now();
-      this.#lagMs = Math.max(nowMs - dueMs, this.#lagMs * 0.8);
-      this.#lagMsMax = Math.max(this.#lagMsMax, nowMs - dueMs);
-      dueMs = nowMs + POLL_MS;
+      const lateMs = nowMs - this.#lagDueMs;
+      this.#lagMs = Math.max(lateMs, this.#lagMs * 0.8);
+      this.#lagMsMax = Math.max(this.#lagMsMax, lateMs);
+      if (lateMs >= LAG_MS_MAX) this.#lateCount++;
+      this.#lagDueMs = nowMs + POLL_MS;
     }, POLL_MS);
+  }
+
+  /** Another program wants the ID of one that is there. */
+  async #contest(): Promise<void> {
+    const application = this.#stage.random.pick(this.#contested);
+    if (!application.isConnected || this.#lagMs >= LAG_MS_MAX) return;
+    const { clientId } = application;
+    const before = this.#lateCount;
+    const told = await application.beContested();
+    if (told === REFUSED) return;
+    const wasLate = this.#lateCount > before || performance.now() - this.#lagDueMs >= LAG_MS_MAX;
+    if (!wasLate) this.#violations.add(`${clientId}: a rival was told "${told}"`);
+    else if (told === "") await application.restart();
   }
 
   async #live(application: Application): Promise<void> {
     const { random } = this.#stage;
     await pause(random.between(0, 2000));
-    while (this.#isStorm && this.#violations.count < 100) {
+    while (this.#isStorm && this.#violations.count < VIOLATIONS_MAX) {
       try {
         if (!application.isConnected) await application.start();
         await this.#deed(application);
@@ -206,8 +232,8 @@ class Soak {
       await application.reconnect(random.between(0, 1500));
     } else if (dice < 990) {
       await application.freeze(random.between(100, 1500));
-    } else if (this.#lagMs < LAG_MS_MAX) {
-      await random.pick(this.#witnesses).beContested();
+    } else {
+      await this.#contest();
     }
   }
 
@@ -266,7 +292,7 @@ class Soak {
     do {
       await pause(POLL_MS);
       trouble = this.#unfinished() || await this.#monitorTrouble();
-    } while (trouble !== "" && performance.now() < endMs && this.#violations.count < 100);
+    } while (trouble !== "" && performance.now() < endMs && this.#violations.count < VIOLATIONS_MAX);
     if (trouble !== "") {
       const monitor = await this.#monitorTrouble();
       this.#violations.add(`after ${CALM_MS_MAX / 1000} s of calm: ${trouble}; monitor: ${monitor || "all is well"}`);
@@ -279,7 +305,7 @@ class Soak {
 
   /** The first thing that somebody still waits for; "" if there is none. */
   #unfinished(): string {
-    const everybody = [...this.#witnesses, ...this.#applications];
+    const everybody = [...this.#witnesses, ...this.#contested, ...this.#applications];
     for (const application of everybody) {
       if (application.unackedCount > 0) {
         return `${application.clientId} waits for the acks of ${application.unackedCount} publishes`;
@@ -298,7 +324,9 @@ class Soak {
 
   /** What the monitoring pages say that is not so; "" if everything agrees. */
   async #monitorTrouble(): Promise<string> {
-    const everybody = [...this.#witnesses, ...this.#applications].filter((application) => application.isConnected);
+    const everybody = [...this.#witnesses, ...this.#contested, ...this.#applications].filter((application) =>
+      application.isConnected
+    );
     const held = everybody.flatMap((application) => [...application.held.values()]);
     const server = await this.#page("serverz");
     const { channels, counters } = this.#stage;
@@ -344,7 +372,7 @@ class Soak {
   /** All but the witnesses leave; what is left are their subscriptions, offline durables and groups. */
   async #goHome(): Promise<void> {
     const durables = this.#applications.reduce((sum, { durables }) => sum + durables.size, 0);
-    for (const application of this.#applications) await application.close();
+    for (const application of [...this.#contested, ...this.#applications]) await application.close();
     const kept = this.#witnesses.reduce((sum, { held }) => sum + held.size, 0);
     const shadows = [...this.#stage.groups.keys()].filter((key) => key.endsWith(" shift")).length;
     const server = await this.#page("serverz");

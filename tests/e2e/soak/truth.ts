@@ -8,14 +8,23 @@ export interface TruthMessage {
   readonly number: number;
 }
 
-/** Collects what went wrong. The first ones tell the story, so the rest is only counted. */
+const FIRST_MAX = 20;
+
+/** Collects what went wrong, and tells it. The first ones tell the story, so the rest is only counted. */
 export class Violations {
   readonly first: string[] = [];
   count = 0;
+  readonly #tell: (text: string) => void;
+
+  constructor(tell: (text: string) => void = () => {}) {
+    this.#tell = tell;
+  }
 
   add(text: string): void {
     this.count++;
-    if (this.first.length < 20) this.first.push(text);
+    if (this.first.length >= FIRST_MAX) return;
+    this.first.push(text);
+    this.#tell(text);
   }
 }
 
