@@ -275,8 +275,12 @@ class Life {
     else this.#clients.recovered("client", new Set(state.clients.map(({ id }) => id)), promises, isDurable);
     const found = new Set(state?.channels.map((channel) => channel.store.name));
     this.#names.recovered("channel", found, promises, isDurable);
-    // What a kill left out a power cut may bring back.
-    for (const name of [...this.#channels.keys()]) if (isDurable && !found.has(name)) this.#channels.delete(name);
+    for (const [name, models] of [...this.#channels]) {
+      if (found.has(name)) continue;
+      if (isDurable) this.#channels.delete(name);
+      // What a kill left out a power cut may bring back; but nothing of it is promised any more.
+      else for (const model of models) model.store = undefined;
+    }
     for (const channel of state?.channels ?? []) {
       await this.#compare(channel.store, channel.subscriptions, promises, isDurable);
       const { messages } = this.#channels.get(channel.store.name)![0]!;
