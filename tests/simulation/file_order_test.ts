@@ -5,6 +5,8 @@ import { type DiskFile, RuntimeError } from "../../src/runtime/types.ts";
 import {
   APPEND_FAILED,
   type ChannelStore,
+  LOOKUP_FOUND,
+  LOOKUP_LATER,
   LOOKUP_NONE,
   type RecoveredState,
   StoreError,
@@ -12,7 +14,7 @@ import {
 } from "../../src/store/types.ts";
 import { stanSubjects } from "../../src/wire/stan_subjects.ts";
 import { readStore } from "../helpers/store_validator.ts";
-import { SimulatedStore } from "../helpers/simulated_store.ts";
+import { newMessageView, SimulatedStore } from "../helpers/simulated_store.ts";
 import { settle } from "./machine.ts";
 
 const CLIENT = { heartbeatInbox: "hb", connectionId: "x", protocol: 1, pingIntervalSecs: 5, pingMaxOut: 3 };
@@ -379,6 +381,28 @@ test("stores 4.2: a file whose first bytes cannot be written does not stay open"
   bench.disk.weather.writeErrors = 100;
   assert.throws(() => bench.store.createChannel("foo"), StoreError);
   assert.equal(bench.disk.openCount, before);
+});
+
+test("stores 5.9: readers at several places of a channel do not read the same messages, and go on to what is not written yet", async () => {
+  const bench = new Bench();
+  await bench.open();
+  const before = bench.store.createChannel("foo");
+  bench.put(before, 200);
+  await bench.done(before.messages.flush());
+  const recovered = await bench.open();
+  const channel = recovered!.channels[0]!.store;
+  const { messages } = channel;
+  const view = newMessageView();
+  // The one further on asks first, the third one when both have got what they wanted.
+  for (const sequences of [[101, 91], [1]]) {
+    for (const sequence of sequences) assert.equal(messages.lookup(sequence, view), LOOKUP_LATER, `${sequence}`);
+    const areThere = () => sequences.every((sequence) => messages.lookup(sequence, view) === LOOKUP_FOUND);
+    assert.ok(await bench.machine.until(areThere, 1000));
+  }
+  // Nothing of it is in the files yet: it must not be asked of them.
+  bench.put(channel, 1);
+  for (let sequence = 1; sequence <= 201; sequence++) assert.equal(messages.lookup(sequence, view), LOOKUP_FOUND);
+  assert.deepEqual(bench.disk.misuses, []);
 });
 
 test("stores 5.14: channels that are read ahead are recovered the same", async () => {

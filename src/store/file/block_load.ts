@@ -110,12 +110,15 @@ export class BlockLoader {
   /**
    * Reads messages of `slice` from `sequence` on, which it has, up to `nextSequence`, which is in memory: so is all that is not
    * safe yet, and that must not be read. A flush that fails would take it back while the read is under way, and the read
-   * would put it beside the messages that get those sequences then.
+   * would put it beside the messages that get those sequences then. What another read will bring is not read again: no message
+   * is in two blocks.
    */
   start(slice: Slice, sequence: number, nextSequence: number, wanted: boolean): void {
     const run = slice.runAt(sequence)!; // The slice has it.
     const record = run.firstRecord + sequence - run.firstSequence;
-    let countMax = Math.min(run.firstRecord + run.count - record, nextSequence - sequence);
+    let end = nextSequence;
+    for (const { firstSequence } of this.#loads) if (firstSequence > sequence) end = Math.min(end, firstSequence);
+    let countMax = Math.min(run.firstRecord + run.count - record, end - sequence);
     assert(countMax > 0 && record + countMax <= slice.indexedCount, "what is not written yet is in memory");
     countMax = this.#shared.options.readBufferBytes === 0 ? 1 : Math.min(countMax, recordsOfOneRead(slice));
     const load: Load = { firstSequence: sequence, countMax, wanted };
