@@ -13,6 +13,7 @@ import {
   LOOKUP_FOUND,
   LOOKUP_LATER,
   LOOKUP_NONE,
+  type MessageStore,
   type MessageView,
   type RecoveredState,
   StoreError,
@@ -124,7 +125,11 @@ class Life {
   /** What was found at the start may be in the system's memory only. */
   #isUnproven = false;
 
+  /** In one life of eight; the others stay as they were recorded. */
+  readonly #hasOtherReaders: boolean;
+
   constructor(seed: number, traced: boolean, hooks: LifeHooks) {
+    this.#hasOtherReaders = seed % 8 === 4;
     this.random = new Random(seed);
     this.disk = new SimulatedDisk(this.machine, this.random);
     this.#traced = traced;
@@ -887,6 +892,7 @@ class Life {
     for (let count = random.between(1, 5); count > 0 && !disk.isDead; count--) {
       const sequence = random.between(Math.max(0, messages.first - 2), messages.last + 2);
       disk.weather.readErrors = readErrors;
+      if (this.#hasOtherReaders) this.#askElsewhere(store!.messages);
       const read = await this.#read(store!, sequence);
       disk.weather.readErrors = 0;
       if (disk.isDead) return;
@@ -901,9 +907,23 @@ class Life {
     }
   }
 
+  /** Other readers are at other places at the same time; what comes of it is looked at when somebody reads it. */
+  #askElsewhere(messages: MessageStore): void {
+    const { random } = this;
+    const { firstSequence, lastSequence } = messages;
+    if (messages.messageCount === 0) return;
+    for (let count = random.pick([0, 2, 4]); count > 0; count--) {
+      messages.lookup(random.between(firstSequence, lastSequence), view);
+    }
+    // One that goes from message to message.
+    if (random.chance(50)) return;
+    for (let sequence = firstSequence; sequence <= lastSequence; sequence++) messages.lookup(sequence, view);
+  }
+
   async #read(store: ChannelStore, sequence: number): Promise<ReadBack | undefined> {
     const { messages } = store;
-    for (let tries = 0; tries < 12; tries++) {
+    // Each message that another reader waits for makes it ask again.
+    for (let tries = 0; tries < 12 + messages.messageCount; tries++) {
       if (tries === 6) this.disk.weather.readErrors = 0;
       const result = messages.lookup(sequence, view);
       if (result === LOOKUP_NONE || this.disk.isDead) return undefined;
