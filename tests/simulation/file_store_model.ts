@@ -136,7 +136,9 @@ export class MessageModel {
       if (attempt !== undefined) this.promised.set(sequence, attempt);
     }
     this.promisedLast = Math.max(this.promisedLast, last);
-    this.promisedFirst = Math.max(this.promisedFirst, Math.min(first, this.promisedLast + 1));
+    // What was found at the start and expired while the flush was under way is not promised by it.
+    const remaining = Math.max(first, this.#baseFirst);
+    this.promisedFirst = Math.max(this.promisedFirst, Math.min(remaining, this.promisedLast + 1));
     this.#baseLast = Math.max(this.#baseLast, last);
     this.#baseFirst = Math.max(this.#baseFirst, Math.min(first, this.#baseLast + 1));
   }
