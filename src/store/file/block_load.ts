@@ -1,12 +1,13 @@
 /**
  * Reading messages of one channel that are not in memory, off the event loop (stores.md 5.9): the index records of as many as
  * one block may have, then their bytes in one read. What cannot be read is remembered: a message that is damaged for good,
- * one that the disk refused for a while. Which blocks there are, and when one is wanted, is the business of the message log.
+ * one that the disk refused for a while. When one is wanted is the business of the message log.
  */
 import { assert } from "../../base/assert.ts";
 import { displayText } from "../../base/bytes.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
-import { Block, type BlockOwner } from "./block.ts";
+import { Block } from "./block.ts";
+import type { ChannelBlocks } from "./channel_blocks.ts";
 import {
   checksumText,
   INDEX_RECORD_BYTES,
@@ -32,9 +33,7 @@ function recordsOfOneRead({ bytes, recordCount }: Slice): number {
 }
 
 /** Whom blocks are read for. Not called any more when the loader is retired. */
-export interface LoadOwner extends BlockOwner, Ticked {
-  /** Takes a block that was read. */
-  loaded(block: Block): void;
+export interface LoadOwner extends Ticked {
   /** A message that somebody waits for was read, or may be asked for again. */
   loadEnded(): void;
 }
@@ -50,6 +49,7 @@ interface Load {
 export class BlockLoader {
   readonly #shared: FileStoreShared;
   readonly #name: string;
+  readonly #blocks: ChannelBlocks;
   readonly #owner: LoadOwner;
   readonly #loads: Load[] = [];
   /** Messages that cannot be read; reported once each. */
@@ -58,9 +58,10 @@ export class BlockLoader {
   #failedUntilMs = 0;
   #isRetired = false;
 
-  constructor(shared: FileStoreShared, name: string, owner: LoadOwner) {
+  constructor(shared: FileStoreShared, name: string, blocks: ChannelBlocks, owner: LoadOwner) {
     this.#shared = shared;
     this.#name = name;
+    this.#blocks = blocks;
     this.#owner = owner;
   }
 
@@ -108,15 +109,15 @@ export class BlockLoader {
   }
 
   /**
-   * Reads messages of `slice` from `sequence` on, which it has, up to `nextSequence`, which is in memory: so is all that is not
-   * safe yet, and that must not be read. A flush that fails would take it back while the read is under way, and the read
-   * would put it beside the messages that get those sequences then. What another read will bring is not read again: no message
-   * is in two blocks.
+   * Reads messages of `slice` from `sequence` on, which it has, up to the first that is in memory: so is all that is not safe
+   * yet, and that must not be read. A flush that fails would take it back while the read is under way, and the read would put it
+   * beside the messages that get those sequences then. What another read will bring is not read again: no message is in two
+   * blocks.
    */
-  start(slice: Slice, sequence: number, nextSequence: number, wanted: boolean): void {
+  start(slice: Slice, sequence: number, wanted: boolean): void {
     const run = slice.runAt(sequence)!; // The slice has it.
     const record = run.firstRecord + sequence - run.firstSequence;
-    let end = nextSequence;
+    let end = this.#blocks.nextBehind(sequence);
     for (const { firstSequence } of this.#loads) if (firstSequence > sequence) end = Math.min(end, firstSequence);
     let countMax = Math.min(run.firstRecord + run.count - record, end - sequence);
     assert(countMax > 0 && record + countMax <= slice.indexedCount, "what is not written yet is in memory");
@@ -171,7 +172,7 @@ export class BlockLoader {
         new Error(`the index record of ${load.firstSequence} in ${slice.index.path} is damaged`),
       );
     }
-    const block = new Block(this.#owner, slice, load.firstSequence, start, cache.buffer(end - start), count);
+    const block = new Block(this.#blocks, slice, load.firstSequence, start, cache.buffer(end - start), count);
     try {
       slice.data.readLater(block.bytes, 0, end - start, start, (error, length) => {
         if (error !== undefined) return this.#ended(load, error);
@@ -208,7 +209,7 @@ export class BlockLoader {
     }
     block.writtenBytes = block.usedBytes;
     block.firstStaged = block.count;
-    if (block.count > 0) this.#owner.loaded(block);
+    if (block.count > 0) this.#blocks.put(block);
     this.#ended(load, undefined);
   }
 

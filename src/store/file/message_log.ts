@@ -24,8 +24,9 @@ import {
   type MessageView,
   StoreError,
 } from "../types.ts";
-import { Block, BLOCK_INDEX_STRIDE } from "./block.ts";
+import { type Block, BLOCK_INDEX_STRIDE } from "./block.ts";
 import { BlockLoader, type LoadOwner } from "./block_load.ts";
+import { ChannelBlocks } from "./channel_blocks.ts";
 import type { SyncedDirectory } from "./directory.ts";
 import {
   MESSAGE_ENVELOPE_BYTES_MAX,
@@ -42,9 +43,6 @@ import { clientTextOf, type FileStoreShared, messageOf, STAGED_BYTES_MAX, toStor
 import type { Slice } from "./slice.ts";
 import { ChannelSlices } from "./slices.ts";
 
-/** Sizes of the blocks that take appends: a channel that gets little must not hold much. */
-const TAIL_BYTES_MIN = 1024;
-const TAIL_BYTES_MAX = 256 * 1024;
 /** Sequences that a hole may be filled with at once: a jump beyond it is a defect of the caller, not a hole. */
 const HOLE_MAX = 1_000_000;
 
@@ -76,6 +74,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   readonly #archive: ((data: string, index: string) => void) | undefined;
 
   readonly #slices: ChannelSlices;
+  readonly #blocks: ChannelBlocks;
   readonly #purge: Purge;
   readonly #loader: BlockLoader;
   readonly #index: IndexReader;
@@ -85,14 +84,6 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   #count = 0;
   #bytes = 0;
   #limitReached = false;
-
-  /** In memory, ascending by sequence. */
-  #blocks: Block[] = [];
-  #found: Block | undefined;
-  #tail: Block | undefined;
-  #tailBytes = TAIL_BYTES_MIN;
-  /** Blocks with bytes that are not as safe as promised. */
-  #pinned: Block[] = [];
 
   #safe: Safe;
   /**
@@ -141,8 +132,9 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     this.#channel = channel;
     this.#directory = directory;
     this.#slices = new ChannelSlices(shared, name, directory, this);
+    this.#blocks = new ChannelBlocks(shared);
     this.#purge = new Purge(shared, name, channel, this.#slices);
-    this.#loader = new BlockLoader(shared, name, this);
+    this.#loader = new BlockLoader(shared, name, this.#blocks, this);
     this.#index = new IndexReader(shared);
     this.#limits = limits;
     this.#sliceLimits = sliceLimits(shared.options, limits);
@@ -280,13 +272,14 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     const channel = this.#channel;
     const sizeBound = RECORD_HEADER_BYTES + channel.length + (replyEnd - replyStart) + (dataEnd - dataStart) +
       MESSAGE_ENVELOPE_BYTES_MAX;
-    let block = this.#tail;
+    const blocks = this.#blocks;
+    let block = blocks.tail;
     if (block === undefined || block.slice !== slice || block.bytes.length - block.usedBytes < sizeBound) {
       if (shared.stagedBytes > STAGED_BYTES_MAX) {
         this.#lastError = "stan: not stored: the disk of the store is too slow for what is published, try again later";
         return APPEND_FAILED;
       }
-      block = this.#newTail(slice, sequence, sizeBound);
+      block = blocks.newTail(slice, sequence, sizeBound);
     }
     const at = block.usedBytes;
     const payloadStart = at + RECORD_HEADER_BYTES;
@@ -318,10 +311,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     );
     if (indexAt === 0) this.#slices.markDirty(slice);
     block.add(payloadStart, payloadEnd, stampHigh, stampLow);
-    if (!block.pinned) {
-      block.pinned = true;
-      this.#pinned.push(block);
-    }
+    blocks.pin(block);
     slice.add(sequence, size, stampHigh, stampLow);
     shared.stagedBytes += size;
     if (this.#count === 0) this.#first = sequence;
@@ -333,31 +323,6 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       this.#enforceLimits();
     }
     return size;
-  }
-
-  #newTail(slice: Slice, sequence: number, sizeBound: number): Block {
-    const bufferBytes = Math.min(TAIL_BYTES_MAX, Math.max(TAIL_BYTES_MIN, this.#shared.options.bufferBytes));
-    const size = Math.max(Math.min(this.#tailBytes, bufferBytes), sizeBound);
-    this.#tailBytes = Math.min(bufferBytes, this.#tailBytes * 2);
-    const before = this.#tail;
-    if (before !== undefined) this.#shared.cache.completed(before);
-    const fileOffset = before !== undefined && before.slice === slice
-      ? before.fileOffset + before.usedBytes
-      : slice.data.size;
-    const bytes = this.#shared.cache.buffer(size);
-    // By the records of the block before, and one in 8 more, as sizes vary: an index that grows on its way is made twice. But
-    // where large messages begin behind small ones, not for small ones.
-    const sizeExpected = before === undefined || before.count === 0
-      ? sizeBound
-      : Math.max(before.usedBytes / before.count, sizeBound / 4);
-    const countExpected = Math.ceil(bytes.length / sizeExpected * 9 / 8) + 1;
-    const block = new Block(this, slice, sequence, fileOffset, bytes, countExpected);
-    this.#tail = block;
-    this.#blocks.push(block);
-    block.pinned = true;
-    this.#pinned.push(block);
-    this.#shared.cache.add(block);
-    return block;
   }
 
   /** Opens the next slice. Undefined: the disk refuses, `lastError` says so. */
@@ -415,11 +380,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
 
   /** Data first, then the index: it never knows more than the data file has (stores.md 5.2). */
   #write(): void {
-    for (const block of this.#pinned) {
-      if (block.writtenBytes === block.usedBytes) continue;
-      block.slice.data.write(block.bytes, block.writtenBytes, block.usedBytes);
-      block.writtenBytes = block.usedBytes;
-    }
+    this.#blocks.write();
     this.#slices.writeIndexes();
   }
 
@@ -468,19 +429,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     this.#unproven = false;
     this.#wantsFlush = false;
     this.#purge.flushDone();
-    let kept = 0;
-    for (const block of this.#pinned) {
-      const isSafe = block.endSequence - 1 <= safe.last && block.writtenBytes === block.usedBytes;
-      if (!isSafe) {
-        this.#pinned[kept++] = block;
-        continue;
-      }
-      block.pinned = false;
-      this.#shared.stagedBytes -= block.stagedBytes;
-      block.firstStaged = block.count;
-    }
-    this.#pinned.length = kept;
-    this.#shared.cache.trim();
+    this.#blocks.becameSafe(safe.last);
     this.#removeDeadSlices();
     this.#leaveMarker();
   }
@@ -530,25 +479,9 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       slice.data.forgetFrom(Math.min(slice.data.size, safe.dataSize));
       this.#needsCut = true;
     }
-    for (const block of this.#pinned) {
-      this.#shared.stagedBytes -= block.stagedBytes;
-      block.firstStaged = block.count;
-      block.pinned = false;
-    }
-    this.#pinned = [];
-    for (const block of this.#blocks) {
-      if (block.firstSequence > safe.last) {
-        block.cutTo(0);
-        this.#shared.cache.remove(block);
-      } else if (block.endSequence > safe.last + 1) {
-        block.cutTo(safe.last + 1 - block.firstSequence);
-      }
-    }
-    this.#blocks = this.#blocks.filter((block) => block.count > 0);
+    this.#blocks.cutTo(safe.last);
     this.#slices.markUnsynced();
     this.#index.release();
-    this.#tail = undefined;
-    this.#found = undefined;
     if (this.#last > this.#flushedTo || this.#purge.isUnflushed) this.#owed = this.#failure;
     this.#flushedTo = safe.last;
     this.#purge.takeBack(safe.mark);
@@ -629,7 +562,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
 
   lookup(sequence: number, into: MessageView): LookupResult {
     if (this.#count === 0 || sequence < this.#first || sequence > this.#last) return LOOKUP_NONE;
-    let block = this.#found;
+    let block = this.#blocks.found;
     if (block === undefined || !block.holds(sequence)) {
       block = this.#enter(sequence);
       if (block === undefined) return this.#miss(sequence);
@@ -646,31 +579,15 @@ export class FileMessageLog implements MessageStore, LoadOwner {
 
   /** The block of `sequence`, if it is in memory; reads ahead when a reader goes through block after block. */
   #enter(sequence: number): Block | undefined {
-    const at = this.#blockBefore(sequence);
-    const block = this.#blocks[at];
-    if (block === undefined || !block.holds(sequence)) return undefined;
-    const before = this.#found;
-    this.#found = block;
-    this.#shared.cache.touch(block);
-    const next = block.endSequence;
-    if (
-      before !== undefined && before.endSequence === block.firstSequence && next <= this.#last &&
-      this.#blocks[at + 1]?.holds(next) !== true && this.#shared.options.readBufferBytes > 0
-    ) this.#startLoad(next, false);
-    return block;
-  }
-
-  /** Index of the last block that begins at or before `sequence`; -1 = none. */
-  #blockBefore(sequence: number): number {
     const blocks = this.#blocks;
-    let low = 0;
-    let high = blocks.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (blocks[middle]!.firstSequence <= sequence) low = middle + 1;
-      else high = middle;
+    const before = blocks.found;
+    const block = blocks.find(sequence);
+    if (block === undefined || before === undefined || this.#shared.options.readBufferBytes === 0) return block;
+    const next = block.endSequence;
+    if (before.endSequence === block.firstSequence && next <= this.#last && !blocks.has(next)) {
+      this.#startLoad(next, false);
     }
-    return low - 1;
+    return block;
   }
 
   #miss(sequence: number): LookupResult {
@@ -683,30 +600,12 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   #startLoad(sequence: number, wanted: boolean): void {
     if (this.#loader.join(sequence, wanted)) return;
     const slice = this.#slices.holding(sequence);
-    if (slice === undefined) return;
-    const next = this.#blocks[this.#blockBefore(sequence) + 1];
-    this.#loader.start(slice, sequence, next?.firstSequence ?? Infinity, wanted);
-  }
-
-  /** Puts a block that was read among the others, unless one with these messages came first. */
-  loaded(block: Block): void {
-    const at = this.#blockBefore(block.firstSequence);
-    if (this.#blocks[at]?.holds(block.firstSequence) === true) return;
-    this.#blocks.splice(at + 1, 0, block);
-    this.#shared.cache.add(block);
+    if (slice !== undefined) this.#loader.start(slice, sequence, wanted);
   }
 
   /** Whoever waits for a message asks again. */
   loadEnded(): void {
     this.onReadable?.();
-  }
-
-  /** The cache gave a block up. */
-  evicted(block: Block): void {
-    const at = this.#blocks.indexOf(block);
-    if (at >= 0) this.#blocks.splice(at, 1);
-    if (this.#found === block) this.#found = undefined;
-    if (this.#tail === block) this.#tail = undefined;
   }
 
   stampOf(sequence: number, into: { stampHigh: number; stampLow: number }): boolean {
@@ -911,12 +810,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   /** Nothing of it is kept in memory. */
   #forgetSlice(slice: Slice): void {
     this.#index.forget(slice);
-    this.#blocks = this.#blocks.filter((block) => {
-      if (block.slice !== slice) return true;
-      this.#shared.cache.remove(block);
-      if (this.#found === block) this.#found = undefined;
-      return false;
-    });
+    this.#blocks.forget(slice);
     this.#loader.forgetUpTo(slice.lastSequence);
   }
 
@@ -937,12 +831,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
 
   /** Lets go of what is in memory. */
   #drop(): void {
-    for (const block of this.#blocks) this.#shared.cache.remove(block);
-    for (const block of this.#pinned) this.#shared.stagedBytes -= block.stagedBytes;
-    this.#blocks = [];
-    this.#pinned = [];
-    this.#found = undefined;
-    this.#tail = undefined;
+    this.#blocks.drop();
     this.#index.release();
   }
 
