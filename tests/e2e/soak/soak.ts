@@ -56,8 +56,11 @@ const VIOLATIONS_MAX = 100;
 /** The time in which everything must come to its end after the storm: several ack waits, and heartbeats of the dead. */
 const CALM_MS_MAX = 40_000;
 const POLL_MS = 100;
-/** How often memory is looked at in a calm, every half second. */
-const LOOKS = 10;
+/** How often the server stands still, and how long. */
+const STALL_EVERY_MS = [3000, 12_000] as const;
+const STALL_MS = [100, 2000] as const;
+/** How often memory is looked at in a calm, every half second: the engine collects when it has been idle for some ten seconds. */
+const LOOKS = 40;
 /** Of queues and durables; a durable group is `D` and its queue. */
 const NAMES = { plain: "", durable: "diary", group: "workers", "durable group": "shift" } as const;
 /** Lines that dead clients, dropped messages and rivals cause. Whatever else is a warning or an error is a finding. */
@@ -163,11 +166,28 @@ class Soak {
     const lag = this.#watchLag();
     const endMs = performance.now() + ms;
     const lives = this.#applications.map((application) => this.#live(application));
+    const stalls = this.#stallNowAndThen();
     while (performance.now() < endMs && this.#violations.count < VIOLATIONS_MAX) await pause(POLL_MS);
     this.#isStorm = false;
     clearInterval(timer);
-    await Promise.all(lives);
+    await Promise.all([...lives, stalls]);
     clearInterval(lag);
+  }
+
+  /** The server stands still, as on a machine that is moved or has too much to do; then everything comes at once. */
+  async #stallNowAndThen(): Promise<void> {
+    // Windows knows no such signals.
+    if (process.platform === "win32") return;
+    const { random, counters } = this.#stage;
+    const { pid } = this.#server;
+    while (this.#isStorm) {
+      await this.#stay(random.between(...STALL_EVERY_MS));
+      if (!this.#isStorm) return;
+      process.kill(pid, "SIGSTOP");
+      await pause(random.between(...STALL_MS));
+      process.kill(pid, "SIGCONT");
+      counters["stalls"] = (counters["stalls"] ?? 0) + 1;
+    }
   }
 
   #watchLag(): ReturnType<typeof setInterval> {
