@@ -58,15 +58,22 @@ function flatString(bytes: Uint8Array, start: number, end: number): string {
   return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
 }
 
+const utf8 = new TextDecoder();
+const utf8Encoder = new TextEncoder();
+/** Longer texts are handed to the engine. */
+const ENCODED_MIN = 32;
+
 /** Bytes of a byte string; units above 255 are a defect of the caller and lose their high byte. */
 export function bytesOf(text: string): Uint8Array {
+  if (text.length > ENCODED_MIN) {
+    const encoded = utf8Encoder.encode(text);
+    // As long as the text: it is ASCII.
+    if (encoded.length === text.length) return encoded;
+  }
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
-
-const utf8 = new TextDecoder();
-const utf8Encoder = new TextEncoder();
 
 /** A byte string as people read it: UTF-8, with replacement characters where it is none. */
 export function displayText(text: string): string {

@@ -26,8 +26,12 @@ export abstract class TimerNode {
 }
 
 class Slot extends TimerNode {
-  constructor() {
+  /** Its number on the first level; -1: it is on another one. */
+  readonly place: number;
+
+  constructor(place: number) {
     super();
+    this.place = place;
     this.previous = this;
     this.next = this;
   }
@@ -39,13 +43,15 @@ export class TimerWheel {
   #tick: number;
   #count = 0;
   readonly #levels: Slot[][];
+  /** A bit for each slot of the first level that has timers: whoever asks for the next one need not look into all. */
+  readonly #occupied = new Int32Array(SLOT_COUNT / 32);
 
   constructor(nowMs: number) {
     this.#tick = Math.floor(nowMs / TICK_MS);
     this.#levels = [];
     for (let level = 0; level < LEVEL_COUNT; level++) {
       const slots: Slot[] = [];
-      for (let i = 0; i < SLOT_COUNT; i++) slots.push(new Slot());
+      for (let i = 0; i < SLOT_COUNT; i++) slots.push(new Slot(level === 0 ? i : -1));
       this.#levels.push(slots);
     }
   }
@@ -66,8 +72,12 @@ export class TimerWheel {
 
   disarm(node: TimerNode): void {
     if (node.dueTick < 0) return;
-    node.previous!.next = node.next;
-    node.next!.previous = node.previous;
+    const previous = node.previous!;
+    const next = node.next!;
+    previous.next = next;
+    next.previous = previous;
+    // Only a slot can stand on both sides of a timer.
+    if (previous === next) this.#emptied(next as Slot);
     node.previous = null;
     node.next = null;
     node.dueTick = -1;
@@ -101,14 +111,21 @@ export class TimerWheel {
   /** Milliseconds (same clock) at which `advance` has something to do, never later than needed; Infinity if empty. */
   nextDueMs(): number {
     if (this.#count === 0) return Infinity;
-    const slots = this.#levels[0]!;
     // Up to the next cascade the first level is complete; behind it the caller must come back to cascade anyway.
     const cascadeTick = (Math.floor(this.#tick / SLOT_COUNT) + 1) * SLOT_COUNT;
-    for (let tick = this.#tick + 1; tick < cascadeTick; tick++) {
-      const slot = slots[tick & SLOT_MASK]!;
-      if (slot.next !== slot) return tick * TICK_MS;
+    const first = this.#tick + 1;
+    if (first === cascadeTick) return cascadeTick * TICK_MS;
+    const from = first & SLOT_MASK;
+    const occupied = this.#occupied;
+    let bits = occupied[from >>> 5]! & (-1 << (from & 31));
+    for (let word = from >>> 5;; bits = occupied[word]!) {
+      if (bits !== 0) return (cascadeTick - SLOT_COUNT + word * 32 + 31 - Math.clz32(bits & -bits)) * TICK_MS;
+      if (++word === occupied.length) return cascadeTick * TICK_MS;
     }
-    return cascadeTick * TICK_MS;
+  }
+
+  #emptied({ place }: Slot): void {
+    if (place >= 0) this.#occupied[place >>> 5]! &= ~(1 << (place & 31));
   }
 
   #place(node: TimerNode): void {
@@ -123,6 +140,8 @@ export class TimerWheel {
     node.next = slot;
     slot.previous!.next = node;
     slot.previous = node;
+    const { place } = slot;
+    if (place >= 0) this.#occupied[place >>> 5]! |= 1 << (place & 31);
   }
 
   #cascade(level: number, index: number): void {

@@ -47,7 +47,8 @@ export function parseConnect(json: string): ConnectOptions | undefined {
   if (value === null) return {};
   if (typeof value !== "object" || Array.isArray(value)) return undefined;
   const options: Record<string, unknown> = Object.create(null);
-  for (const [key, given] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
+    const given = (value as Readonly<Record<string, unknown>>)[key];
     const name = key.toLowerCase();
     if (given === null) continue;
     if (BOOLEANS.has(name)) {

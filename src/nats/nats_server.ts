@@ -75,6 +75,8 @@ export interface PreparedOptions {
   readonly webSocketAuthenticator: Authenticator | null;
 }
 
+const utf8 = new TextEncoder();
+
 export class NatsServer {
   #options: NatsServerOptions;
   readonly log: LogView;
@@ -481,34 +483,40 @@ export class NatsServer {
     return {
       host: this.#infoHost,
       port: this.#infoPort,
-      ...(this.authenticator === null || this.authenticator.hasAnonymous ? {} : { auth_required: true }),
-      ...(tls === undefined ? {} : tls.allowNonTls ? { tls_available: true } : { tls_required: true }),
-      ...(tls?.server.verifyClient === true ? { tls_verify: true } : {}),
+      auth_required: this.authenticator === null || this.authenticator.hasAnonymous ? undefined : true,
+      tls_available: tls?.allowNonTls === true ? true : undefined,
+      tls_required: tls?.allowNonTls === false ? true : undefined,
+      tls_verify: tls?.server.verifyClient === true ? true : undefined,
     };
   }
 
   /** The INFO line of a connection. */
   info(connection: Connection): Uint8Array {
+    const { options } = this;
     const isWebSocket = connection.connectionType === "WEBSOCKET";
-    const { host, port, ...demands } = (isWebSocket ? this.#webSocket?.info() : undefined) ?? this.#portInfo();
+    const port = (isWebSocket ? this.#webSocket?.info() : undefined) ?? this.#portInfo();
+    // What is undefined is left out. No spreading: it shows in the cost of a connect.
     const info = {
       server_id: this.id,
       server_name: this.name,
-      version: this.options.version,
+      version: options.version,
       proto: 1,
-      ...(this.options.gitCommit === "" ? {} : { git_commit: this.options.gitCommit }),
+      git_commit: options.gitCommit === "" ? undefined : options.gitCommit,
       go: this.#runtime.version,
-      host,
-      port,
+      host: port.host,
+      port: port.port,
       headers: true,
-      ...demands,
-      max_payload: this.options.maxPayload,
+      auth_required: port.auth_required,
+      tls_available: port.tls_available,
+      tls_required: port.tls_required,
+      tls_verify: port.tls_verify,
+      max_payload: options.maxPayload,
       client_id: connection.id,
       client_ip: connection.remoteAddress,
-      ...(connection.nonce === "" ? {} : { nonce: connection.nonce }),
-      ...(this.#lameDuck === undefined ? {} : { ldm: true }),
+      nonce: connection.nonce === "" ? undefined : connection.nonce,
+      ldm: this.#lameDuck === undefined ? undefined : true,
     };
-    return new TextEncoder().encode(`INFO ${JSON.stringify(info)} \r\n`);
+    return utf8.encode(`INFO ${JSON.stringify(info)} \r\n`);
   }
 }
 

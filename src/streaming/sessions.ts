@@ -120,13 +120,9 @@ export class Sessions {
         unsubRequests: server.unsubscribe,
         closeRequests: server.close,
         subCloseRequests: server.subClose,
-        ...(pings
-          ? {
-            pingRequests: pingsSubject(server.discovery),
-            pingIntervalSecs: request.pingIntervalSecs,
-            pingMaxOut: request.pingMaxOut,
-          }
-          : {}),
+        pingRequests: pings ? pingsSubject(server.discovery) : "",
+        pingIntervalSecs: pings ? request.pingIntervalSecs : 0,
+        pingMaxOut: pings ? request.pingMaxOut : 0,
         protocol: 1,
       }),
     );

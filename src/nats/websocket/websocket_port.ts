@@ -48,10 +48,10 @@ export interface WebSocketServer {
 export interface PortInfo {
   readonly host: string;
   readonly port: number;
-  readonly auth_required?: true;
-  readonly tls_required?: true;
-  readonly tls_available?: true;
-  readonly tls_verify?: true;
+  readonly auth_required?: true | undefined;
+  readonly tls_required?: true | undefined;
+  readonly tls_available?: true | undefined;
+  readonly tls_verify?: true | undefined;
 }
 
 /** The WebSocket port of a server. */
@@ -133,9 +133,9 @@ export class WebSocketPort implements WebSocketHost, AccessServer {
     return {
       host: host === "" ? this.#listener.address : host.replace(/^\[(.*)\]$/, "$1"),
       port: hasPort ? Number(advertise.slice(at + 1)) : this.port,
-      ...(authenticator === null || authenticator.hasAnonymous ? {} : { auth_required: true }),
-      ...(tls === undefined ? {} : { tls_required: true }),
-      ...(tls?.server.verifyClient === true ? { tls_verify: true } : {}),
+      auth_required: authenticator === null || authenticator.hasAnonymous ? undefined : true,
+      tls_required: tls === undefined ? undefined : true,
+      tls_verify: tls?.server.verifyClient === true ? true : undefined,
     };
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TICK_MS, TimerNode, TimerWheel } from "../../../src/base/timer_wheel.ts";
+import { SeededRandom } from "../../conformance/store/random.ts";
 
 class Recorder extends TimerNode {
   firedAtMs: number[] = [];
@@ -133,4 +134,34 @@ test("random arming, moving and disarming equals a naive list of timers", () => 
     assert.equal(wheel.count, dueMsOf.size);
   }
   assert.ok(firings > 1000, "the history fired next to nothing");
+});
+
+test("the next time is that of the next timer, or of the next cascade, whatever was armed and disarmed before", () => {
+  const random = new SeededRandom(28);
+  const turnMs = 256 * TICK_MS;
+  for (const startMs of [0, 5e12]) {
+    const wheel = new TimerWheel(startMs);
+    const timers = Array.from({ length: 40 }, () => new Recorder());
+    const dueMs = new Map<TimerNode, number>();
+    let nowMs = startMs;
+    for (let i = 0; i < 5000; i++) {
+      const timer = timers[random.below(timers.length)]!;
+      const deed = random.below(10);
+      if (deed < 5) {
+        const due = Math.ceil((nowMs + random.below(deed === 0 ? 1_000_000 : 3000)) / TICK_MS) * TICK_MS;
+        wheel.arm(timer, due);
+        dueMs.set(timer, Math.max(due, Math.floor(nowMs / TICK_MS) * TICK_MS + TICK_MS));
+      } else if (deed < 8) {
+        wheel.disarm(timer);
+        dueMs.delete(timer);
+      } else {
+        nowMs += random.below(deed === 8 ? 40 : 2000);
+        wheel.advance(nowMs);
+        for (const [one, due] of dueMs) if (due <= nowMs) dueMs.delete(one);
+      }
+      const cascadeMs = (Math.floor(nowMs / turnMs) + 1) * turnMs;
+      const expected = dueMs.size === 0 ? Infinity : Math.min(cascadeMs, ...dueMs.values());
+      assert.equal(wheel.nextDueMs(), expected, `step ${i}`);
+    }
+  }
 });
