@@ -17,6 +17,7 @@ import {
   VERSION_BYTES,
 } from "../../store/file/format.ts";
 import { lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
+import { foreignRecordCount } from "../../store/file/recover.ts";
 import { type BadRange, type ByteSource, type RecordRules, scanRecords, Window } from "../../store/file/scan.ts";
 import type { Stamp } from "../../store/stamp.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
@@ -68,6 +69,8 @@ export interface SliceInspection {
   /** Ascending. */
   readonly indexedOnly: readonly IndexedOnly[];
   readonly indexFault: { readonly offset: number; readonly text: string } | undefined;
+  /** Of whole records where no checksum is right and no index knows better: a start refuses the file. Else 0. */
+  readonly foreignCount: number;
   readonly recordCount: number;
   /** Stamps of the good messages in the range that was asked for. */
   readonly stamps: ReadonlyMap<number, Stamp>;
@@ -233,15 +236,16 @@ function readSlice(
     });
   };
   // A file with a wrong version is read all the same: perhaps only the version is wrong.
-  const bad = version === "none"
-    ? []
-    : scanRecords(source, VERSION_BYTES, messageRules(view, () => last), context.crc, found).bad;
+  const rules = messageRules(view, () => last);
+  const result = version === "none" ? undefined : scanRecords(source, VERSION_BYTES, rules, context.crc, found);
   index.end(version !== "none");
+  const isForeign = result !== undefined && recordCount === 0 && index.unanswered.length === 0;
   return {
     sizeBytes: source.size,
     version,
     segments,
-    bad,
+    bad: result?.bad ?? [],
+    foreignCount: isForeign ? foreignRecordCount(source, rules, result, context.crc) : 0,
     indexedOnly: index.unanswered.filter(({ sequence }) => sequence > lastBefore).map((entry) => ({
       ...entry,
       ...whatArrived(source, entry.offset, entry.end),

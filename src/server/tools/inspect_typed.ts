@@ -1,7 +1,7 @@
 /** What clients.dat and subs.dat hold: the ranges of good records, the bytes that are none, and the state they give. */
 import { SequenceSet } from "../../base/sequence_set.ts";
 import { CLIENT_RECORD, RECORD_HEADER_BYTES, SUBSCRIPTION_RECORD, VERSION_BYTES } from "../../store/file/format.ts";
-import { asideName } from "../../store/file/recover.ts";
+import { asideName, LOST_VERSION, LOST_VERSION_MENDED } from "../../store/file/recover.ts";
 import { type BadRange, type RecordRules, scanRecords } from "../../store/file/scan.ts";
 import type { SubscriptionRecord } from "../../store/types.ts";
 import {
@@ -12,7 +12,7 @@ import {
   decodeSubStateUpdate,
 } from "../../wire/stan_server.ts";
 import { type FileVersion, type InspectContext, sourceOf, versionOf } from "./inspect_slice.ts";
-import { finding, LOST_VERSION, type StoreFinding } from "./store_finding.ts";
+import { finding, type StoreFinding } from "./store_finding.ts";
 
 /** A range of whole, good records. */
 export interface GoodRange {
@@ -152,8 +152,8 @@ export function typedFindings(
       severity: "healed",
       offset: 0,
       text: LOST_VERSION,
-      atStart: "it is put back",
-      byRepair: "it is put back",
+      atStart: LOST_VERSION_MENDED,
+      byRepair: LOST_VERSION_MENDED,
     });
   } else if (version !== "right") {
     report({

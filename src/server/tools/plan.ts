@@ -8,12 +8,12 @@
  * What an operator has purged does not count, and is no loss when it is damaged. It is filled all the same: whoever does not
  * know the mark of a purge wants sequences without gaps, too.
  */
-import { asideName } from "../../store/file/recover.ts";
-import { MESSAGE_OVERHEAD_BYTES } from "../../store/file/format.ts";
+import { asideName, foreignRecordsText, LOST_VERSION, LOST_VERSION_MENDED } from "../../store/file/recover.ts";
+import { MESSAGE_OVERHEAD_BYTES, VERSION_BYTES } from "../../store/file/format.ts";
 import { PURGE_FILE, type PurgeMark } from "../../store/file/purge_mark.ts";
 import type { Stamp } from "../../store/stamp.ts";
 import type { IndexedOnly, Segment, SliceInspection } from "./inspect_slice.ts";
-import { finding, LOST_VERSION, type StoreFinding } from "./store_finding.ts";
+import { finding, type StoreFinding } from "./store_finding.ts";
 import type { SequenceRange } from "./tool_arguments.ts";
 
 /** More messages than this are not made up: such a jump is another kind of damage than a lost slice. */
@@ -136,6 +136,16 @@ class LogPlanner {
   #slice(plan: SlicePlan): void {
     const { slice } = plan;
     this.#version(plan);
+    if (slice.foreignCount > 0) {
+      this.#report({
+        severity: "fatal",
+        file: this.#relative(slice.dataPath),
+        offset: VERSION_BYTES,
+        text: foreignRecordsText(slice.foreignCount),
+        atStart: "the server does not start",
+        byRepair: "its bytes are taken out and kept beside it",
+      });
+    }
     const parts: (Segment | Bad)[] = [
       ...slice.segments,
       ...slice.bad.map(({ start, end, why, kind }) => ({ plan, start, end, why, kind })),
@@ -183,7 +193,7 @@ class LogPlanner {
       return;
     }
     if (slice.version === "lost") {
-      const done = "it is put back";
+      const done = LOST_VERSION_MENDED;
       this.#report({ severity: "healed", file, offset: 0, text: LOST_VERSION, atStart: done, byRepair: done });
       return;
     }

@@ -64,6 +64,3 @@ export function finding(
 ): StoreFinding {
   return { channel: "", offset: -1, sizeBytes: 0, firstSequence: 0, lastSequence: 0, ...fields };
 }
-
-/** Said of a file whose first bytes are zeros. */
-export const LOST_VERSION = "the version is missing in front of records";

@@ -65,8 +65,9 @@ function isAllZero(source: ByteSource): boolean {
   return true;
 }
 
-/** What is said where {@link readVersion} answers "lost". */
-export const LOST_VERSION = "the version is missing in front of records; it is put back";
+/** What is said where {@link readVersion} answers "lost", and what is done then. */
+export const LOST_VERSION = "the version is missing in front of records";
+export const LOST_VERSION_MENDED = "it is put back";
 
 /** Name of the file that keeps what was cut off `path` at `offset`: plain, with a dot, so that no server reads it. */
 export function asideName(path: string, offset: number): string {
@@ -100,23 +101,35 @@ export function keepAside(
 }
 
 /**
- * Called for a file without one right record. Whole records in a row whose checksums are all wrong were written with another
- * polynomial: what would be cut off as a torn tail is the whole file, so the start is refused. A single one may be torn.
+ * How many whole records a file has none of whose checksums is right. They were written with another polynomial, or what would
+ * be cut off as a torn tail is the whole file: a start refuses that. 0: so it is not; a single one may be torn.
  */
+export function foreignRecordCount(source: ByteSource, rules: RecordRules, { bad }: ScanResult, crc: Crc32): number {
+  if (bad[0]?.kind !== "torn" || bad[0].start !== VERSION_BYTES) return 0;
+  const count = countUnchecked(source, VERSION_BYTES, rules, crc);
+  return count < 2 ? 0 : count;
+}
+
+/** Said of such a file. */
+export function foreignRecordsText(count: number): string {
+  return `no checksum is right, although ${count} records are whole`;
+}
+
+/** Called for a file without one right record. */
 export function refuseOtherPolynomial(
   { crc, checkCrc }: RecoverContext,
   source: ByteSource,
   rules: RecordRules,
-  { bad }: ScanResult,
+  result: ScanResult,
   path: string,
 ): void {
-  if (!checkCrc || bad[0]?.kind !== "torn" || bad[0].start !== VERSION_BYTES) return;
-  const count = countUnchecked(source, VERSION_BYTES, rules, crc);
-  if (count < 2) return;
+  const count = checkCrc ? foreignRecordCount(source, rules, result, crc) : 0;
+  if (count === 0) return;
   throw new StoreError(
     "STORE_DAMAGED",
-    `no checksum in "${path}" is right, although ${count} records are whole: the store was written with another ` +
-      `file_crc_poly than ${crc.polynomial}. Start with that one. Nothing was changed`,
+    `"${path}": ${foreignRecordsText(count)}. If the store was written with another file_crc_poly than ` +
+      `${crc.polynomial}, start with that one; if not, the file is damaged as a whole, and the command repair takes it ` +
+      `out and keeps its bytes. Nothing was changed`,
   );
 }
 

@@ -38,6 +38,7 @@ import {
   asideName,
   keepAside,
   LOST_VERSION,
+  LOST_VERSION_MENDED,
   readVersion,
   type RecoverContext,
   refuseOtherPolynomial,
@@ -249,7 +250,7 @@ class SliceRecovery {
         return { slice, damaged: [], wasCut: false };
       }
       if (version === "lost") {
-        this.#report("healed", this.#dataPath, 0, LOST_VERSION);
+        this.#report("healed", this.#dataPath, 0, `${LOST_VERSION}; ${LOST_VERSION_MENDED}`);
         if (apply) {
           data.write(versionBytes(), 0, VERSION_BYTES, 0);
           data.syncNow();

@@ -16,6 +16,7 @@ import {
   asideName,
   keepAside,
   LOST_VERSION,
+  LOST_VERSION_MENDED,
   readVersion,
   type RecoverContext,
   refuseOtherPolynomial,
@@ -59,7 +60,7 @@ function recoverTyped(
       return found(pool, path, VERSION_BYTES);
     }
     if (version === "lost") {
-      report("healed", 0, LOST_VERSION);
+      report("healed", 0, `${LOST_VERSION}; ${LOST_VERSION_MENDED}`);
       if (apply) {
         file.write(versionBytes(), 0, VERSION_BYTES, 0);
         file.syncNow();

@@ -158,6 +158,29 @@ describe("repair", () => {
     assert.deepEqual(readStore(realFiles, dir).problems, []);
   });
 
+  it("stores 6.2: a slice in which nothing is right stops a start; check says so, and after a repair it starts", async () => {
+    const dir = copyOf("plain");
+    const path = join(dir, "orders/msgs.1.dat");
+    const bytes = fs.readFileSync(path);
+    const before = [...messagesOf(dir, "orders").values()].filter(({ slice }) => slice === 1);
+    for (const { offset, size } of before) bytes[offset + 8 + size - 1]! ^= 0x10;
+    fs.writeFileSync(path, bytes);
+    fs.rmSync(join(dir, "orders/msgs.1.idx"));
+    const { error } = await startOn(dir);
+    assert.match(String(error), new RegExp(`no checksum is right, although ${before.length} records are whole`));
+    const { findings } = inspect(dir).report;
+    assert.equal(statusOf(findings), 3);
+    assert.deepEqual(
+      findings.filter(({ severity }) => severity === "fatal").map(({ file, atStart }) => `${file}: ${atStart}`),
+      ["orders/msgs.1.dat: the server does not start"],
+    );
+    await repair(dir);
+    assert.deepEqual(await startOn(dir), { lines: [], error: undefined });
+    assert.deepEqual(inspect(dir).report.findings, []);
+    const [kept = ""] = fs.readdirSync(join(dir, "orders")).filter((name) => name.startsWith(".msgs.1.dat.cut-"));
+    assert.deepEqual(fs.readFileSync(join(dir, "orders", kept)), bytes.subarray(4));
+  });
+
   it("stores 5.5, 11.4: a lost slice is filled at the end of the one before, with the time of the message before", async () => {
     const dir = copyOf("gap");
     await repair(dir);

@@ -129,6 +129,7 @@ function slice(number: number, parts: Partial<SliceInspection>): SliceInspection
     bad: [],
     indexedOnly: [],
     indexFault: undefined,
+    foreignCount: 0,
     recordCount: segments.reduce((sum, { firstSequence, lastSequence }) => sum + lastSequence - firstSequence + 1, 0),
     stamps: new Map(),
     ...parts,
