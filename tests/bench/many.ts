@@ -191,6 +191,7 @@ async function main({ settings, rounds, chosen, print }: LongRun<Many>): Promise
   print(
     `Bounds of rates are scaled by ${figure(factor)}: what nats-server does here, beside the bounds' machine.\n`,
   );
+  print("KB each is what the process has for itself beside the start, 20 s after the last one was made.\n");
   print("| what | store | KB each | made per second | CPU µs each | CPU idle | restart s | MB after it |");
   print("|---|---|---|---|---|---|---|---|");
   for (const many of chosen) print(row(many, samples.get(many)!, factor));
