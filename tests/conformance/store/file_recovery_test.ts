@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { CRC_POLYNOMIAL_IEEE } from "../../../src/store/file/crc.ts";
 import { APPEND_FAILED, LOOKUP_NONE, StoreError, type StoreErrorCode } from "../../../src/store/types.ts";
 import { readStore, realFiles } from "../../helpers/store_validator.ts";
 import {
@@ -160,6 +161,37 @@ test("stores 12.39, 6.5: a flipped bit in the middle or in the last message: it 
       const again = await directory.open();
       assert.equal(channelOf(again, "foo").messages.lastSequence, 7);
     });
+  }
+});
+
+test("stores 5.9, 6.5: whichever byte of a message is wrong, it is left out and told, and those around it are read", async () => {
+  for (const crcPolynomial of [CRC_POLYNOMIAL_IEEE, 0x82f63b78]) {
+    for (const isChecked of [true, false]) {
+      await inDirectory(async (directory) => {
+        const { store } = await directory.open({ crcPolynomial });
+        const { messages } = store.createChannel("foo");
+        fill(messages, 1, 6);
+        await messages.flush();
+        await store.close();
+        const right = directory.bytes(DATA);
+        const recordSize = (right.length - 4) / 6;
+        const third = 4 + recordSize * 2;
+        let unnoticed = 0;
+        for (let at = third; at < third + recordSize; at++) {
+          change(directory, DATA, (bytes) => void (bytes[at]! ^= 1));
+          const opened = await directory.open({ crcPolynomial, crc: isChecked });
+          const read = await readAll(channelOf(opened, "foo").messages);
+          const others = texts(1, 6).filter((text) => !text.startsWith("3="));
+          // Of the payload and the stamp only the checksum knows better.
+          if (isChecked) assert.deepEqual(read, others, `byte ${at - third}`);
+          else if (read.length === 6) unnoticed++;
+          assert.equal(opened.log.lines.some((line) => line.includes("foo:3 (")), read.length === 5);
+          await opened.store.close();
+          writeFileSync(directory.path(DATA), right);
+        }
+        assert.equal(unnoticed > 0, !isChecked);
+      });
+    }
   }
 });
 
