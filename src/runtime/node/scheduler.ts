@@ -2,16 +2,23 @@
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type { Scheduler, TimerHandle } from "../types.ts";
 
+/**
+ * A timer that comes so late says that the process stood still. What the others have sent meanwhile is in the sockets: it is
+ * read first, or they are taken for silent. (A process that is stopped and goes on looks at its timers before its sockets.)
+ */
+const LATE_MS = 100;
 /** Larger delays overflow the platform's 32-bit counter and would fire at once. */
 const DELAY_MS_MAX = 0x7fff_ffff;
 
 class Timer implements TimerHandle {
   #handle: ReturnType<typeof setTimeout> | undefined;
   #leftMs: number;
+  #dueMs: number;
   #work: (() => void) | undefined;
 
   constructor(delayMs: number, work: () => void) {
     this.#leftMs = Math.max(0, delayMs);
+    this.#dueMs = performance.now() + this.#leftMs;
     this.#work = work;
     this.#arm();
   }
@@ -34,6 +41,13 @@ class Timer implements TimerHandle {
     if (work === undefined) return;
     if (this.#leftMs > 0) {
       this.#arm();
+      return;
+    }
+    const nowMs = performance.now();
+    if (nowMs - this.#dueMs > LATE_MS) {
+      // Once around the loop; if it stands still again, once more.
+      this.#dueMs = nowMs;
+      this.#handle = setTimeout(() => this.#fired(), 1);
       return;
     }
     this.#work = undefined;

@@ -212,7 +212,7 @@ class Soak {
     if (told === REFUSED) return;
     const wasLate = this.#lateCount > before || performance.now() - this.#lagDueMs >= LAG_MS_MAX;
     if (!wasLate) this.#violations.add(`${clientId}: a rival was told "${told}"`);
-    else if (told === "") await application.restart();
+    if (told === "") await application.restart();
   }
 
   async #live(application: Application): Promise<void> {
