@@ -45,9 +45,11 @@ class Timer implements TimerHandle {
     }
     const nowMs = performance.now();
     if (nowMs - this.#dueMs > LATE_MS) {
-      // Once around the loop; if it stands still again, once more.
+      // Once around the loop; if it stands still again, once more. Not by a timer alone: that could be due in this very round.
       this.#dueMs = nowMs;
-      this.#handle = setTimeout(() => this.#fired(), 1);
+      setImmediate(() => {
+        if (this.#work !== undefined) this.#handle = setTimeout(() => this.#fired(), 1);
+      });
       return;
     }
     this.#work = undefined;
