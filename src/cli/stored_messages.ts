@@ -23,8 +23,9 @@ import {
   sliceNumber,
   VERSION_BYTES,
 } from "../store/file/format.ts";
+import { type FirstMessage, firstMessageUpTo } from "../store/file/overlap.ts";
 import { PURGE_FILE, readPurgeMarks } from "../store/file/purge_mark.ts";
-import { scanRecords } from "../store/file/scan.ts";
+import { type RecordRules, scanRecords } from "../store/file/scan.ts";
 import { MsgProtoView } from "../wire/stan_hot.ts";
 import { CommandError } from "./host.ts";
 import type { StanMessage } from "./stan_client.ts";
@@ -154,13 +155,14 @@ export class StoredChannel {
     let goesOn = true;
     const view = new MsgProtoView();
     const context = { disk: this.#disk, crc: this.#crc, readBytes };
-    for (const { number } of this.#slices) {
-      const path = `${this.#directory}/${sliceNames(number).data}`;
+    for (const [i, { number }] of this.#slices.entries()) {
+      const path = this.#dataPath(number);
+      const next = this.#firstBehind(i);
       const file = this.#disk.open(path, "read");
       // What is no message in front of this byte was a purged one, or the marker of a purge that was interrupted.
       let purgedBefore = 0;
       try {
-        const rules = messageRules(view, () => last);
+        const rules = next === undefined ? messageRules(view, () => last) : rulesBefore(next, view, () => last);
         const { bad } = scanRecords(
           sourceOf(file, context),
           VERSION_BYTES,
@@ -182,6 +184,23 @@ export class StoredChannel {
       }
       if (!goesOn) return;
       await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #dataPath(number: number): string {
+    return `${this.#directory}/${sliceNames(number).data}`;
+  }
+
+  /** With which message the slice behind slice `i` begins; undefined: there is none, or the message is not whole. */
+  #firstBehind(i: number): FirstMessage | undefined {
+    const next = this.#slices.slice(i + 1).find(({ sizeBytes }) => sizeBytes > VERSION_BYTES);
+    if (next === undefined) return undefined;
+    const file = this.#disk.open(this.#dataPath(next.number), "read");
+    try {
+      const source = sourceOf(file, { disk: this.#disk, crc: this.#crc, readBytes: () => {} });
+      return firstMessageUpTo(Infinity, source, this.#crc);
+    } finally {
+      file.close();
     }
   }
 
@@ -214,4 +233,22 @@ export class StoredChannel {
       `Message ${sequence} cannot be decrypted with the key in ${ENCRYPTION_KEY_VARIABLE}: is it the key of this store?`,
     );
   }
+}
+
+/** Rules for a slice whose messages do not count where `next`, the first one of the slice behind it, is another one. */
+function rulesBefore(next: FirstMessage, view: MsgProtoView, lastSequence: () => number): RecordRules {
+  let first = 0;
+  let isCopy = false;
+  const rules = messageRules(view, lastSequence);
+  return {
+    ...rules,
+    accept: (type, bytes, start, end) => {
+      if (!rules.accept(type, bytes, start, end)) return false;
+      first ||= view.sequence;
+      if (isCopy || first >= next.sequence || view.sequence < next.sequence) return true;
+      isCopy = view.sequence === next.sequence && view.stampHigh === next.stamp.high &&
+        view.stampLow === next.stamp.low;
+      return isCopy;
+    },
+  };
 }

@@ -16,6 +16,7 @@ import {
   sliceNames,
   VERSION_BYTES,
 } from "../../store/file/format.ts";
+import { firstMessageUpTo, overlapFrom, overlapText } from "../../store/file/overlap.ts";
 import { lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
 import { foreignRecordCount } from "../../store/file/recover.ts";
 import { type BadRange, type ByteSource, type RecordRules, scanRecords, Window } from "../../store/file/scan.ts";
@@ -139,12 +140,16 @@ export function versionOf(source: ByteSource): FileVersion {
   return "none";
 }
 
-/** Rules of a message record behind `lastSequence()`. The subject is no criterion: a renamed channel keeps its messages. */
-export function messageRules(view: MsgProtoView, lastSequence: () => number): RecordRules {
+/**
+ * Rules of a message record behind `lastSequence()` and in front of `end`. The subject is no criterion: a renamed channel keeps
+ * its messages.
+ */
+export function messageRules(view: MsgProtoView, lastSequence: () => number, end = Infinity): RecordRules {
   return {
     typed: false,
     checkCrc: true,
-    accept: (_type, bytes, start, end) => decodeMsgProto(bytes, start, end, view) && view.sequence > lastSequence(),
+    accept: (_type, bytes, from, to) =>
+      decodeMsgProto(bytes, from, to, view) && view.sequence > lastSequence() && view.sequence < end,
     // Field 1, the sequence, comes first in every message.
     mayBegin: (_type, firstByte) => firstByte === 0x08,
   };
@@ -158,11 +163,61 @@ export function* inspectSlices(
   options: SliceOptions,
 ): Generator<SliceInspection> {
   let last = 0;
+  /** The last slice with messages and all behind it: what counts of that one is known when the next one with messages is met. */
+  let held: SliceInspection[] = [];
+  let lastBeforeHeld = 0;
   for (const number of numbers) {
-    const slice = inspectSlice(context, directory, number, lastBeforeSlice(options.marks, last), options);
+    const [before] = held;
+    const from = before === undefined ? undefined : overlapWith(context, directory, before, lastBeforeHeld, number);
+    if (from !== undefined) {
+      const overlap = { from, next: sliceNames(number).data };
+      held[0] = inspectSlice(context, directory, before!.number, lastBeforeHeld, options, overlap); // There is one.
+      last = held[0].segments.at(-1)?.lastSequence ?? last;
+    }
+    const lastBefore = lastBeforeSlice(options.marks, last);
+    const slice = inspectSlice(context, directory, number, lastBefore, options);
+    if (lastSequenceOf(slice, true) > 0) {
+      yield* held;
+      held = [];
+      lastBeforeHeld = lastBefore;
+    }
+    held.push(slice);
     last = slice.segments.at(-1)?.lastSequence ?? last;
-    yield slice;
   }
+  yield* held;
+}
+
+/** Messages from `from` on do not count: the slice `next` has others of these sequences. */
+interface Overlap {
+  readonly from: number;
+  readonly next: string;
+}
+
+/** What a start finds where it looks whether slice `number` takes the place of messages of the slice before it. */
+function overlapWith(
+  context: InspectContext,
+  directory: string,
+  before: SliceInspection,
+  lastBefore: number,
+  number: number,
+): number | undefined {
+  const firstSequence = before.segments[0]?.firstSequence ?? before.indexedOnly[0]?.sequence ?? 0;
+  const lastSequence = lastSequenceOf(before, true);
+  const data = context.disk.open(`${directory}/${sliceNames(number).data}`, "read");
+  let first;
+  try {
+    // What is read here is read again: it is no progress.
+    first = firstMessageUpTo(lastSequence, sourceOf(data, { ...context, readBytes: () => {} }), context.crc);
+  } finally {
+    data.close();
+  }
+  if (first === undefined) return undefined;
+  return overlapFrom({ firstSequence, lastSequence }, first, (sequence) => {
+    const indexed = before.indexedOnly.find((entry) => entry.sequence === sequence);
+    if (indexed !== undefined) return indexed.stamp;
+    const drop = { first: sequence, last: sequence };
+    return inspectSlice(context, directory, before.number, lastBefore, { drop, marks: [] }).stamps.get(sequence);
+  });
 }
 
 function inspectSlice(
@@ -171,6 +226,7 @@ function inspectSlice(
   number: number,
   lastBefore: number,
   options: SliceOptions,
+  overlap?: Overlap,
 ): SliceInspection {
   const { disk } = context;
   const names = sliceNames(number);
@@ -182,8 +238,9 @@ function inspectSlice(
     const hasIndex = disk.stat(indexPath) !== undefined;
     const index = hasIndex ? disk.open(indexPath, "read") : undefined;
     try {
-      const reader = new IndexReader(index === undefined ? undefined : sourceOf(index, context), context.crc);
-      return { number, dataPath, indexPath, ...readSlice(context, source, reader, lastBefore, options) };
+      const from = overlap?.from ?? Infinity;
+      const reader = new IndexReader(index === undefined ? undefined : sourceOf(index, context), context.crc, from);
+      return { number, dataPath, indexPath, ...readSlice(context, source, reader, lastBefore, options, overlap) };
     } finally {
       index?.close();
     }
@@ -198,6 +255,7 @@ function readSlice(
   index: IndexReader,
   lastBefore: number,
   { drop, marks }: SliceOptions,
+  overlap: Overlap | undefined,
 ): Omit<SliceInspection, "number" | "dataPath" | "indexPath"> {
   const version = versionOf(source);
   const segments: Segment[] = [];
@@ -236,15 +294,19 @@ function readSlice(
     });
   };
   // A file with a wrong version is read all the same: perhaps only the version is wrong.
-  const rules = messageRules(view, () => last);
+  const rules = messageRules(view, () => last, overlap?.from);
   const result = version === "none" ? undefined : scanRecords(source, VERSION_BYTES, rules, context.crc, found);
+  const bad = (result?.bad ?? []).map((range) =>
+    // Where a start cuts it off, and says this.
+    overlap === undefined || range.kind !== "torn" ? range : { ...range, why: overlapText(overlap.from, overlap.next) }
+  );
   index.end(version !== "none");
   const isForeign = result !== undefined && recordCount === 0 && index.unanswered.length === 0;
   return {
     sizeBytes: source.size,
     version,
     segments,
-    bad: result?.bad ?? [],
+    bad,
     foreignCount: isForeign ? foreignRecordCount(source, rules, result, context.crc) : 0,
     indexedOnly: index.unanswered.filter(({ sequence }) => sequence > lastBefore).map((entry) => ({
       ...entry,
@@ -279,13 +341,16 @@ class IndexReader {
   readonly #window: Window | undefined;
   readonly #size: number;
   readonly #crc: Crc32;
+  readonly #end: number;
   readonly #record = new IndexRecord();
   #position = VERSION_BYTES;
   /** Of the good records and the index records so far; an index goes upward or it is wrong. */
   #last = 0;
 
-  constructor(source: ByteSource | undefined, crc: Crc32) {
+  /** Records from the sequence `end` on are as if they were not there. */
+  constructor(source: ByteSource | undefined, crc: Crc32, end: number) {
     this.#crc = crc;
+    this.#end = end;
     this.#size = source?.size ?? 0;
     if (source === undefined) {
       this.#blame(-1, "the index is missing");
@@ -358,6 +423,7 @@ class IndexReader {
         this.#blame(position, "a record of the index has a wrong checksum");
       } else {
         record.read(bytes, at);
+        if (record.sequence >= this.#end) return false;
         if (record.sequence > this.#last && record.offset >= VERSION_BYTES) return true;
         this.#blame(position, "a record of the index is out of order");
       }

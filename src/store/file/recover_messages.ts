@@ -7,7 +7,7 @@ import type { DiskFile } from "../../runtime/types.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
 import type { Stamp } from "../stamp.ts";
 import { StoreError } from "../types.ts";
-import type { FindingLevel } from "./findings.ts";
+import type { Finding, FindingLevel } from "./findings.ts";
 import {
   checksumText,
   FILE_VERSION,
@@ -23,6 +23,7 @@ import {
   writeIndexRecord,
 } from "./format.ts";
 import { LogFile } from "./log_file.ts";
+import { type FirstMessage, firstMessageUpTo, overlapFrom, overlapText } from "./overlap.ts";
 import {
   FOREIGN_MARK,
   FOREIGN_MARK_AT_START,
@@ -53,6 +54,8 @@ import { TAIL_BYTES_MAX, TailCheck } from "./tail_check.ts";
 const INDEX_CHUNK_BYTES = 256 * 1024;
 /** Index records read at once. */
 const INDEX_READ_BYTES = 512 * 1024;
+/** Why an index is believed no further where the messages of the next slice count instead; the data file is where it is told. */
+const OVERLAPPED = "the next slice has others";
 
 /** One channel's messages. */
 export interface RecoveredLog {
@@ -98,16 +101,24 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
   }
   numbers.sort((a, b) => a - b);
   const lateNumber = firstLate(context, directory, numbers);
-  const slices: Slice[] = [];
-  const damaged: number[] = [];
+  const found: RecoveredSlice[] = [];
   const marks = isMarked ? readPurgeMarks(context.disk, directory) : [];
   let wasCut = false;
   let last = 0;
   for (const number of numbers) {
-    const lastBefore = lastBeforeSlice(marks, last);
-    const recovered = new SliceRecovery(context, channel, directory, number, lastBefore, number >= lateNumber).run();
+    const place = { channel, directory, number, isLate: number >= lateNumber };
+    const recover = (takesOver?: (first: FirstMessage) => boolean) =>
+      new SliceRecovery(context, place, lastBeforeSlice(marks, last)).run(takesOver);
+    const before = found.at(-1);
+    const takesOver = (first: FirstMessage) => {
+      const cut = withoutOverlap(context, before!, first, sliceNames(number).data); // Else nobody asks.
+      if (cut === undefined) return false;
+      found[found.length - 1] = cut;
+      last = cut.slice.lastSequence;
+      return true;
+    };
+    const recovered = recover(before === undefined ? undefined : takesOver) ?? recover()!; // Without a question, an answer.
     wasCut ||= recovered.wasCut;
-    damaged.push(...recovered.damaged);
     const { slice } = recovered;
     if (slice.recordCount === 0) {
       slice.data.retire();
@@ -126,12 +137,25 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
         } are missing between two slices; all others are served`,
       });
     }
-    slices.push(slice);
+    found.push(recovered);
     last = slice.lastSequence;
   }
+  const slices = found.map(({ slice }) => slice);
+  const damaged = found.flatMap((one) => one.damaged);
   const mark = markInForce(marks, slices, (slice, sequence) => indexedStamp(context, slice, sequence));
   if (mark !== marks[0]) keepMark(context, channel, directory, mark);
   return { slices, damaged, wasCut, mark };
+}
+
+/** A slice without the messages that do not count because the slice `next` begins with `first`; undefined: all count. */
+function withoutOverlap(
+  context: RecoverContext,
+  { place, lastBefore, slice }: RecoveredSlice,
+  first: FirstMessage,
+  next: string,
+): RecoveredSlice | undefined {
+  const from = overlapFrom(slice, first, (sequence) => indexedStamp(context, slice, sequence));
+  return from === undefined ? undefined : new SliceRecovery(context, place, lastBefore, { from, next }).run();
 }
 
 /** The stamp of a message, as the index of its slice has it; undefined: it has none. */
@@ -188,20 +212,43 @@ function removeSlice({ disk, report }: RecoverContext, channel: string, { data, 
   }
 }
 
+/** Which slice, and whether what was written last may be here: a power cut may have kept half of that. */
+interface SlicePlace {
+  readonly channel: string;
+  readonly directory: string;
+  readonly number: number;
+  readonly isLate: boolean;
+}
+
+/** Messages from `from` on do not count: the slice `next` has others of these sequences. */
+interface Overlap {
+  readonly from: number;
+  readonly next: string;
+}
+
+interface RecoveredSlice {
+  readonly place: SlicePlace;
+  readonly lastBefore: number;
+  readonly slice: Slice;
+  readonly damaged: readonly number[];
+  readonly wasCut: boolean;
+}
+
 /**
  * One slice. The index is believed as far as it is intact and the data file reaches; everything behind that is read from
  * the data file, and the index goes on from there. So a missing, short, torn or damaged index is the same case.
  */
 class SliceRecovery {
   readonly #context: RecoverContext;
-  readonly #channel: string;
+  readonly #place: SlicePlace;
   readonly #slice: Slice;
   readonly #dataPath: string;
   readonly #indexPath: string;
   readonly #lastBefore: number;
-  readonly #isLate: boolean;
+  readonly #overlap: Overlap | undefined;
+  /** Messages from here on do not count. */
+  readonly #end: number;
   readonly #view = new MsgProtoView();
-  readonly #channelBytes: string;
   readonly #damaged: number[] = [];
   #wasCut = false;
   /** Index records read from data and not written yet. */
@@ -213,23 +260,20 @@ class SliceRecovery {
   #indexed: number;
   #indexedEnd = VERSION_BYTES;
   #isNewIndex = false;
+  /** Where the index has the first message that is believed; 0: it has none. */
+  #firstOffset = 0;
+  /** What there is to say about an index as long as it is open which messages it is to be compared with. */
+  #held: Finding[] | undefined;
   /** A message up to here is damaged and known by its index record: its bytes stay, even at the end of the file. */
   #keptEnd = 0;
 
-  /** `isLate`: what was written last may be here, and a power cut may have kept half of it. */
-  constructor(
-    context: RecoverContext,
-    channel: string,
-    directory: string,
-    number: number,
-    lastBefore: number,
-    isLate: boolean,
-  ) {
-    this.#isLate = isLate;
+  constructor(context: RecoverContext, place: SlicePlace, lastBefore: number, overlap?: Overlap) {
+    const { directory, number } = place;
     this.#context = context;
-    this.#channel = channel;
-    this.#channelBytes = channel;
+    this.#place = place;
     this.#lastBefore = this.#indexed = lastBefore;
+    this.#overlap = overlap;
+    this.#end = overlap?.from ?? Infinity;
     const names = sliceNames(number);
     this.#dataPath = `${directory}/${names.data}`;
     this.#indexPath = `${directory}/${names.index}`;
@@ -237,9 +281,12 @@ class SliceRecovery {
     this.#slice = new Slice(number, new LogFile(pool, this.#dataPath, 0), new LogFile(pool, this.#indexPath, 0));
   }
 
-  run(): { readonly slice: Slice; readonly damaged: readonly number[]; readonly wasCut: boolean } {
+  /**
+   * `takesOver` is asked where this slice begins with a message at or before the last one of the slice before it. Undefined: it
+   * does, so nothing was done here, and it is to be recovered behind what is left there.
+   */
+  run(takesOver?: (first: FirstMessage) => boolean): RecoveredSlice | undefined {
     const { disk, apply } = this.#context;
-    const slice = this.#slice;
     const data = disk.open(this.#dataPath, apply ? "update" : "read");
     let index: DiskFile | undefined;
     try {
@@ -247,7 +294,7 @@ class SliceRecovery {
       const version = readVersion(data, size, this.#dataPath);
       if (version === "none") {
         this.#startEmpty(size);
-        return { slice, damaged: [], wasCut: false };
+        return this.#recovered();
       }
       if (version === "lost") {
         this.#report("healed", this.#dataPath, 0, `${LOST_VERSION}; ${LOST_VERSION_MENDED}`);
@@ -258,18 +305,42 @@ class SliceRecovery {
       }
       index = this.#openIndex();
       const source = sourceOf(data);
+      this.#held = [];
       const from = index === undefined ? VERSION_BYTES : this.#readIndex(index, source);
+      // An index that is believed from its first record on has the first message, and that one comes behind the last one.
+      if (takesOver !== undefined && this.#firstOffset !== VERSION_BYTES) {
+        const first = firstMessageUpTo(this.#lastBefore, source, this.#context.crc);
+        if (first !== undefined && takesOver(first)) return undefined;
+      }
+      this.#tell();
       const result = this.#scan(source, from, index);
       this.#finish(data, index, size, result);
     } finally {
       data.close();
       index?.close();
     }
-    return { slice, damaged: this.#damaged, wasCut: this.#wasCut };
+    return this.#recovered();
+  }
+
+  #recovered(): RecoveredSlice {
+    return {
+      place: this.#place,
+      lastBefore: this.#lastBefore,
+      slice: this.#slice,
+      damaged: this.#damaged,
+      wasCut: this.#wasCut,
+    };
   }
 
   #report(level: FindingLevel, path: string, offset: number, text: string): void {
-    this.#context.report({ level, channel: this.#channel, path, offset, text });
+    const finding = { level, channel: this.#place.channel, path, offset, text };
+    if (this.#held === undefined) this.#context.report(finding);
+    else this.#held.push(finding);
+  }
+
+  #tell(): void {
+    for (const finding of this.#held ?? []) this.#context.report(finding);
+    this.#held = undefined;
   }
 
   /** What is left of a slice that was being made; it goes. */
@@ -336,12 +407,12 @@ class SliceRecovery {
       position += at * 4;
     }
     this.#indexSize = position;
-    if (why !== "") {
+    if (why !== "" && why !== OVERLAPPED) {
       this.#report("healed", this.#indexPath, position, `${why}; the rest of the index is built from the data file`);
     }
     const tail = new TailCheck(crc, slice, index, data, this.#lastBefore);
     // Without checksums nobody knows which of the two is right.
-    if (this.#isLate && checkCrc) this.#verifyTail(tail, index);
+    if (this.#place.isLate && checkCrc) this.#verifyTail(tail, index);
     return this.#verifyLast(tail, index);
   }
 
@@ -350,21 +421,23 @@ class SliceRecovery {
    * has to be looked at more closely.
    */
   #takeRow(words: Int32Array, from: number, to: number, dataSize: number): number {
+    const end = this.#end;
     let sequence = this.#indexed + 1;
     let dataEnd = this.#indexedEnd;
     let payloadBytes = 0;
     let at = from;
     for (; at < to; at += INDEX_RECORD_WORDS, sequence++) {
       // Their upper halves: sequences and offsets from 2^32 on are rare.
-      if ((words[at + 1]! | words[at + 3]!) !== 0 || words[at]! >>> 0 !== sequence) break;
+      if ((words[at + 1]! | words[at + 3]!) !== 0 || words[at]! >>> 0 !== sequence || sequence >= end) break;
       const offset = words[at + 2]! >>> 0;
       const payloadSize = words[at + 6]! >>> 0;
-      const end = offset + RECORD_HEADER_BYTES + payloadSize;
-      if (offset < dataEnd || end > dataSize) break;
-      dataEnd = end;
+      const messageEnd = offset + RECORD_HEADER_BYTES + payloadSize;
+      if (offset < dataEnd || messageEnd > dataSize) break;
+      dataEnd = messageEnd;
       payloadBytes += payloadSize;
     }
     if (at === from) return from;
+    if (this.#slice.recordCount === 0) this.#firstOffset = words[from + 2]! >>> 0;
     this.#slice.addRow(words, from, at, payloadBytes);
     this.#indexed = sequence - 1;
     this.#indexedEnd = dataEnd;
@@ -381,10 +454,12 @@ class SliceRecovery {
     if (sequence === 0 && words.subarray(at, at + 7).every((word) => word === 0)) return "zeros";
     if (!isRight && crc.ofSevenWords(words, at) !== words[at + 7]! >>> 0) return "a record has a wrong checksum";
     if (sequence <= this.#indexed || offset < this.#indexedEnd) return "a record is out of order";
+    if (sequence >= this.#end) return OVERLAPPED;
     if (end > dataSize) {
       this.#wasCut = true;
       return `the data file ends before message ${sequence}`;
     }
+    if (this.#slice.recordCount === 0) this.#firstOffset = offset;
     this.#slice.add(sequence, payloadSize, words[at + 5]! >>> 0, words[at + 4]! >>> 0);
     this.#indexed = sequence;
     this.#indexedEnd = end;
@@ -464,6 +539,7 @@ class SliceRecovery {
       stampLow = record.stampLow;
     }
     slice.cutTo(recordCount, bytes, stampHigh, stampLow);
+    if (recordCount === 0) this.#firstOffset = 0;
     this.#indexSize = Slice.indexPosition(recordCount);
   }
 
@@ -472,11 +548,13 @@ class SliceRecovery {
     const { crc, checkCrc } = this.#context;
     const view = this.#view;
     const slice = this.#slice;
+    const limit = this.#end;
     let last = Math.max(slice.lastSequence, this.#lastBefore);
     const rules: RecordRules = {
       typed: false,
       checkCrc,
-      accept: (_type, bytes, start, end) => decodeMsgProto(bytes, start, end, view) && view.sequence > last,
+      accept: (_type, bytes, start, end) =>
+        decodeMsgProto(bytes, start, end, view) && view.sequence > last && view.sequence < limit,
       isOurs: (bytes) => this.#isOurs(bytes),
       // Field 1, the sequence, comes first in every message.
       mayBegin: (_type, firstByte) => firstByte === 0x08,
@@ -492,7 +570,7 @@ class SliceRecovery {
   }
 
   #isOurs(bytes: Uint8Array): boolean {
-    const name = this.#channelBytes;
+    const name = this.#place.channel;
     const { subjectStart, subjectEnd } = this.#view;
     if (subjectEnd - subjectStart !== name.length) return false;
     for (let i = 0; i < name.length; i++) if (bytes[subjectStart + i] !== name.charCodeAt(i)) return false;
@@ -544,32 +622,38 @@ class SliceRecovery {
         this.#report("healed", this.#dataPath, start, `${size - start} zero bytes at the end are cut off`);
       } else {
         this.#wasCut = true;
+        const text = this.#overlap === undefined
+          ? `the file ends in an incomplete message behind ${slice.lastSequence} (${why})`
+          : overlapText(this.#overlap.from, this.#overlap.next);
+        const aside = asideName(this.#dataPath, start);
         this.#report(
           "healed",
           this.#dataPath,
           start,
-          `the file ends in an incomplete message behind ${slice.lastSequence} (${why}); ${
-            size - start
-          } bytes are cut off ` +
-            `and kept in ${asideName(this.#dataPath, start)}`,
+          `${text}; ${size - start} bytes are cut off and kept in ${aside}`,
         );
-        if (apply) keepAside(this.#context, this.#channel, data, this.#dataPath, start, size);
+        if (apply) keepAside(this.#context, this.#place.channel, data, this.#dataPath, start, size);
       }
     }
     if (apply) {
+      // Where both are whole the index goes first: the reference does not start where it says more than the data file has.
+      if (this.#overlap !== undefined) this.#finishIndex(index);
       if (end < size) {
         data.truncate(end);
         data.syncNow();
       }
-      if (index !== undefined) {
-        if (this.#chunkUsed > 0) this.#writeChunk(index);
-        if (index.sizeBytes() !== this.#indexSize) {
-          index.truncate(this.#indexSize);
-          index.syncNow();
-        } else if (this.#added > 0 || this.#isNewIndex) index.syncNow();
-      }
+      if (this.#overlap === undefined) this.#finishIndex(index);
     }
     slice.data.size = slice.data.syncedSize = end;
     slice.index.size = slice.index.syncedSize = Slice.indexPosition(slice.recordCount);
+  }
+
+  #finishIndex(index: DiskFile | undefined): void {
+    if (index === undefined) return;
+    if (this.#chunkUsed > 0) this.#writeChunk(index);
+    if (index.sizeBytes() !== this.#indexSize) {
+      index.truncate(this.#indexSize);
+      index.syncNow();
+    } else if (this.#added > 0 || this.#isNewIndex) index.syncNow();
   }
 }
