@@ -54,7 +54,10 @@ export interface IndexedOnly {
   readonly end: number;
   /** The data file has bytes of it; else they never got there. */
   readonly hasArrived: boolean;
-  /** A start that finds it last keeps its sequence: its size is there and right, and something behind it. */
+  /**
+   * A start that finds it last keeps its sequence: its size is there and right, and something behind it; or a purge speaks of it,
+   * and its bytes are there. And the index is whole up to its record: a start believes it no further.
+   */
   readonly isKeptAtStart: boolean;
 }
 
@@ -310,7 +313,7 @@ function readSlice(
     foreignCount: isForeign ? foreignRecordCount(source, rules, result, context.crc) : 0,
     indexedOnly: index.unanswered.filter(({ sequence }) => sequence > lastBefore).map((entry) => ({
       ...entry,
-      ...whatArrived(source, entry.offset, entry.end),
+      ...whatArrived(source, entry, marks),
     })),
     indexFault: index.fault,
     recordCount,
@@ -321,22 +324,27 @@ function readSlice(
 /** Whether the bytes of an indexed message are in the file, right or wrong. */
 function whatArrived(
   source: ByteSource,
-  offset: number,
-  end: number,
+  { sequence, stamp, offset, end, isBelieved }: Unanswered,
+  marks: readonly PurgeMark[],
 ): Pick<IndexedOnly, "hasArrived" | "isKeptAtStart"> {
   if (end > source.size || offset < VERSION_BYTES) return { hasArrived: false, isKeptAtStart: false };
   const bytes = new Uint8Array(end - offset);
   source.read(bytes, 0, bytes.length, offset);
   const payloadSize = bytes.length - RECORD_HEADER_BYTES;
-  return {
-    hasArrived: !isZero(bytes, 0, bytes.length),
-    isKeptAtStart: readU32(bytes, 0) === payloadSize && !isZero(bytes, RECORD_HEADER_BYTES, bytes.length),
-  };
+  const hasArrived = !isZero(bytes, 0, bytes.length);
+  const isWhole = readU32(bytes, 0) === payloadSize && !isZero(bytes, RECORD_HEADER_BYTES, bytes.length);
+  const isMarked = marks.some((mark) =>
+    mark.sequence === sequence && mark.stampHigh === stamp.high && mark.stampLow === stamp.low
+  );
+  return { hasArrived, isKeptAtStart: isBelieved && (isWhole || isMarked && hasArrived) };
 }
+
+/** A record of the index that no good record answers to. `isBelieved`: all index records before it are good. */
+type Unanswered = Omit<IndexedOnly, "hasArrived" | "isKeptAtStart"> & { readonly isBelieved: boolean };
 
 /** Goes through an index beside the data file and keeps what the two do not agree on. */
 class IndexReader {
-  readonly unanswered: Omit<IndexedOnly, "hasArrived" | "isKeptAtStart">[] = [];
+  readonly unanswered: Unanswered[] = [];
   fault: { readonly offset: number; readonly text: string } | undefined;
   readonly #window: Window | undefined;
   readonly #size: number;
@@ -344,6 +352,7 @@ class IndexReader {
   readonly #end: number;
   readonly #record = new IndexRecord();
   #position = VERSION_BYTES;
+  #isWhole = true;
   /** Of the good records and the index records so far; an index goes upward or it is wrong. */
   #last = 0;
 
@@ -399,7 +408,8 @@ class IndexReader {
 
   #keep(): void {
     const { sequence, stampHigh, stampLow, offset, dataEnd } = this.#record;
-    this.unanswered.push({ sequence, stamp: { high: stampHigh, low: stampLow }, offset, end: dataEnd });
+    const stamp = { high: stampHigh, low: stampLow };
+    this.unanswered.push({ sequence, stamp, offset, end: dataEnd, isBelieved: this.#isWhole });
     this.#blame(this.#position, `message ${sequence} is in the index and not in the data file`);
     this.#position += INDEX_RECORD_BYTES;
     this.#last = sequence;
@@ -427,6 +437,7 @@ class IndexReader {
         if (record.sequence > this.#last && record.offset >= VERSION_BYTES) return true;
         this.#blame(position, "a record of the index is out of order");
       }
+      this.#isWhole = false;
       this.#position += INDEX_RECORD_BYTES;
     }
   }

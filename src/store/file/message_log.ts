@@ -197,7 +197,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       this.#count += slice.recordCount;
       this.#bytes += slice.bytes;
     }
-    this.#purge.adopt(mark);
+    this.#purge.adopt(mark, mark !== undefined && damaged.includes(mark.sequence));
     if (mark !== undefined && mark.sequence >= this.#first) this.#beginAt(this.#existingFrom(mark.sequence + 1));
     this.#safe = this.#snapshot();
     this.#flushedTo = this.#last;

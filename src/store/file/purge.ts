@@ -40,6 +40,8 @@ export class Purge {
   #needsMark = false;
   /** The next flush makes it safe, and the slices before it go. */
   #markerIsStaged = false;
+  /** The one that is there cannot be read, and the reference does not start on it. */
+  #isMarkerDamaged = false;
 
   constructor(shared: FileStoreShared, name: string, channel: Uint8Array, slices: ChannelSlices) {
     this.#shared = shared;
@@ -65,9 +67,10 @@ export class Purge {
     return this.#needsMark;
   }
 
-  /** What recovery has found. */
-  adopt(mark: PurgeMark | undefined): void {
+  /** What recovery has found; `isDamaged`: the message that `mark` speaks of is. */
+  adopt(mark: PurgeMark | undefined, isDamaged: boolean): void {
     this.#mark = this.#flushedMark = mark;
+    this.#isMarkerDamaged = isDamaged;
   }
 
   /** Writes `mark`; `safe` stands behind it until it is safe itself. Throws what the disk refuses. */
@@ -84,6 +87,7 @@ export class Purge {
 
   /** It was good, and took the marker along. */
   flushDone(): void {
+    if (this.#markerIsStaged) this.#isMarkerDamaged = false;
     this.#markerIsStaged = false;
   }
 
@@ -140,7 +144,7 @@ export class Purge {
   lacksMarker(safe: PurgeMark | undefined, last: number): boolean {
     if (safe === undefined || safe !== this.#mark || safe.sequence !== last || this.#markerIsStaged) return false;
     const { newest } = this.#slices;
-    return newest === undefined || newest.recordCount === 0 || this.newestHoldsMessages;
+    return newest === undefined || newest.recordCount === 0 || this.newestHoldsMessages || this.#isMarkerDamaged;
   }
 
   /**

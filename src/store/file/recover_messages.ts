@@ -106,7 +106,7 @@ export function recoverMessages(context: RecoverContext, channel: string, direct
   let wasCut = false;
   let last = 0;
   for (const number of numbers) {
-    const place = { channel, directory, number, isLate: number >= lateNumber };
+    const place = { channel, directory, number, marks, isLate: number >= lateNumber };
     const recover = (takesOver?: (first: FirstMessage) => boolean) =>
       new SliceRecovery(context, place, lastBeforeSlice(marks, last)).run(takesOver);
     const before = found.at(-1);
@@ -217,6 +217,8 @@ interface SlicePlace {
   readonly channel: string;
   readonly directory: string;
   readonly number: number;
+  /** Purges of the channel, the newest first. */
+  readonly marks: readonly PurgeMark[];
   readonly isLate: boolean;
 }
 
@@ -493,14 +495,16 @@ class SliceRecovery {
         this.#report("healed", this.#indexPath, -1, "the last message has a wrong checksum; the index is built anew");
         return VERSION_BYTES;
       }
-      if (found !== "absent") {
+      if (found !== "absent" || !tail.isBlank && this.#isMarked(record)) {
         this.#damaged.push(record.sequence);
+        const why = found === "absent"
+          ? "its size is wrong, or nothing is behind it"
+          : `expected crc to be ${checksumText(tail.storedCrc)}, got ${checksumText(tail.actualCrc)}`;
         this.#report(
           "damaged",
           this.#dataPath,
           record.offset,
-          `message ${record.sequence} is damaged (expected crc to be ${checksumText(tail.storedCrc)}, ` +
-            `got ${checksumText(tail.actualCrc)}); it is left out, its sequence is not given again`,
+          `message ${record.sequence} is damaged (${why}); it is left out, its sequence is not given again`,
         );
         // Its end may be wrong, too: what comes next is searched for.
         this.#keptEnd = record.dataEnd;
@@ -517,6 +521,16 @@ class SliceRecovery {
       this.#forgetIndexFrom(slice.recordCount - 1, index);
     }
     return VERSION_BYTES;
+  }
+
+  /**
+   * A purge has spoken of this very message, so it was there. If it were taken for one that never came, the mark would be about
+   * nothing, what was purged would be served again, and a sequence given again.
+   */
+  #isMarked({ sequence, stampHigh, stampLow }: IndexRecord): boolean {
+    return this.#place.marks.some((mark) =>
+      mark.sequence === sequence && mark.stampHigh === stampHigh && mark.stampLow === stampLow
+    );
   }
 
   /** Counts only the first `recordCount` records of the index. */

@@ -33,6 +33,8 @@ export class TailCheck {
   /** Checksum of its message, as the file has it and as it would be right; of the last `lookAtLast`, unless absent. */
   storedCrc = 0;
   actualCrc = 0;
+  /** Nothing but zeros is where the last `lookAtLast` looked. */
+  isBlank = false;
 
   /** `slice` counts what is believed of the index; `lastBefore`: the last sequence of the slice before it. */
   constructor(crc: Crc32, slice: Slice, index: Pick<DiskFile, "read">, data: ByteSource, lastBefore: number) {
@@ -100,6 +102,7 @@ export class TailCheck {
     this.#data.read(bytes, 0, bytes.length, record.offset);
     const start = RECORD_HEADER_BYTES;
     const end = bytes.length;
+    this.isBlank = isZero(bytes, 0, end);
     if (readU32(bytes, 0) !== record.payloadSize || isZero(bytes, start, end)) return "absent";
     this.storedCrc = readU32(bytes, 4);
     this.actualCrc = this.#crc.of(bytes, start, end);

@@ -243,29 +243,86 @@ describe("damage in a purged channel", () => {
     });
   });
 
-  it("stores 6.2: where a start would drop the mark with the last message, check says so and repair keeps it", async () => {
-    for (
-      const [name, slice, last] of [
-        ["purged of everything", 4, 0],
-        ["killed when the mark of a purge of everything was written", 3, 9],
-      ] as const
-    ) {
+  /** Where the last message of all is, by the name of the directory. */
+  const LAST_SLICES = [
+    ["purged of everything", 4],
+    ["killed when the mark of a purge of everything was written", 3],
+  ] as const;
+
+  for (const [name, slice] of LAST_SLICES) {
+    it(`stores 6.2: ${name}: a last message whose size is wrong is the one that was purged, not one that never came`, async () => {
       await withDirectory(name, async (directory) => {
         await withOtherChannel(directory);
         spoil(directory, 10, slice, 0);
         const started = await startedOn(directory);
-        assert.deepEqual([started.marked, started.state[1]], [0, last]);
+        assert.deepEqual([started.marked, started.state], [10, [11, 10, 0, 0]]);
         assert.deepEqual(figuresOf(directory), started.state);
-        assert.equal(
-          told(directory)[0],
-          "damaged foo/.purged 0..10 messages up to 10 were purged, but the last message of the channel is damaged",
-        );
+        assert.deepEqual(inspect(directory).report.findings.map(({ severity }) => severity).sort(), ["healed", "note"]);
         await repair(directory);
         assert.deepEqual(told(directory), [noteOf(10)]);
         const after = await startedOn(directory);
         assert.deepEqual([after.state, after.marked, after.lines], [[11, 10, 0, 0], 10, []]);
       });
-    }
+    });
+
+    it(`stores 6.2, 11: ${name}: a start puts a whole marker in the place of a damaged last message`, async () => {
+      await withDirectory(name, async (directory) => {
+        spoil(directory, 10, slice, 0);
+        const { store } = await directory.open();
+        const { messages } = store.channel("foo")!;
+        await messages.flush();
+        // What the store asks for by itself: it makes the marker safe, and the slices before it go.
+        await messages.flush();
+        await store.close();
+        assert.deepEqual(readStore(realFiles, directory.dir).problems, []);
+        assert.deepEqual(told(directory), [noteOf(10)]);
+        assert.deepEqual(directory.names("foo").filter((file) => file.endsWith(".dat")), [
+          `msgs.${slice + 1}.dat`,
+          "subs.dat",
+        ]);
+        const { lines, ...after } = await startedOn(directory);
+        assert.deepEqual([after, lines], [{ state: [11, 10, 0, 0], messages: [], marked: 10 }, []]);
+      });
+    });
+
+    it(`stores 6.2: ${name}: a last message that is all zeros is one that never came, for a start and for repair`, async () => {
+      await withDirectory(name, async (directory) => {
+        await withOtherChannel(directory);
+        const { messages } = readStore(realFiles, directory.dir, { gapsAllowed: () => true, isOpen: true }).channels
+          .get("foo")!;
+        const path = directory.path(`foo/msgs.${slice}.dat`);
+        writeFileSync(path, readFileSync(path).fill(0, messages.get(10)!.offset));
+        const started = await startedOn(directory);
+        assert.equal(started.marked, 0);
+        assert.deepEqual(figuresOf(directory), started.state);
+        await repair(directory);
+        assert.deepEqual(told(directory), []);
+        assert.deepEqual((await startedOn(directory)).messages, started.messages);
+      });
+    });
+  }
+
+  it("stores 6.2: where the index is damaged, too, a start drops the mark; check says so and repair keeps it", async () => {
+    await withDirectory("killed when the mark of a purge of everything was written", async (directory) => {
+      await withOtherChannel(directory);
+      spoil(directory, 10, 3, 0);
+      // The record of message 9: a start believes nothing behind it.
+      const path = directory.path("foo/msgs.3.idx");
+      const bytes = readFileSync(path);
+      bytes[4 + 16]! ^= 0x10;
+      writeFileSync(path, bytes);
+      const started = await startedOn(directory);
+      assert.deepEqual([started.marked, started.state[1]], [0, 9]);
+      assert.deepEqual(figuresOf(directory), started.state);
+      assert.equal(
+        told(directory)[0],
+        "damaged foo/.purged 0..10 messages up to 10 were purged, but the last message of the channel is damaged",
+      );
+      await repair(directory);
+      assert.deepEqual(told(directory), [noteOf(10)]);
+      const after = await startedOn(directory);
+      assert.deepEqual([after.state, after.marked, after.lines], [[11, 10, 0, 0], 10, []]);
+    });
   });
 
   it("--drop is for messages that count", async () => {
