@@ -261,7 +261,12 @@ export class LogFile {
     if (this.isSynced) return;
     this.#putVersionBack();
     this.#cutAgain();
-    this.file.syncNow();
+    try {
+      this.file.syncNow();
+    } catch (error) {
+      this.#cutFailed ||= this.#cut;
+      throw error;
+    }
     this.syncedSize = this.size;
     this.#cut = false;
   }

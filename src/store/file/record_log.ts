@@ -145,11 +145,26 @@ export class RecordLog {
   flushNow(): void {
     try {
       this.#write();
-      if (this.#shared.options.sync) this.#file.syncNow();
-      this.#bytesSynced();
     } catch (error) {
       this.#fail(error);
+      return;
     }
+    if (!this.#shared.options.sync) return;
+    try {
+      this.#file.syncNow();
+      this.#bytesSynced();
+    } catch (error) {
+      this.#syncFailed();
+      this.#fail(error);
+    }
+  }
+
+  /** Only what was synced before may be trusted: the rest is written again, from memory. */
+  #syncFailed(): void {
+    if (!this.#shared.options.sync) return;
+    this.#bytesSynced();
+    this.#file.forgetFrom(this.#file.syncedSize);
+    this.#written = 0;
   }
 
   #sync(): Promise<void> | undefined {
@@ -162,12 +177,7 @@ export class RecordLog {
       (error) => {
         // Deleted meanwhile: there is nothing to keep.
         if (this.#closed) return;
-        // Only what was synced before may be trusted: the rest is written again, from memory.
-        if (this.#shared.options.sync) {
-          this.#bytesSynced();
-          this.#file.forgetFrom(this.#file.syncedSize);
-          this.#written = 0;
-        }
+        this.#syncFailed();
         throw this.#fail(error);
       },
     );

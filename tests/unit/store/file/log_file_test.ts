@@ -1,0 +1,107 @@
+/** Files that grow at their end, on a disk whose syncs fail (stores.md 10, decision 16). */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytesOf } from "../../../../src/base/bytes.ts";
+import { DescriptorPool, LogFile } from "../../../../src/store/file/log_file.ts";
+import { SimulatedStore } from "../../../helpers/simulated_store.ts";
+import { SimulatedDisk } from "../../../simulation/disk.ts";
+import { Machine } from "../../../simulation/machine.ts";
+import { Random } from "../../../simulation/random.ts";
+
+/** The disk does another thing with what it has lost for each of them. */
+const SEEDS = 40;
+
+for (const isBlocking of [false, true]) {
+  const name = isBlocking ? "blocking" : "off the event loop";
+  test(`stores 10: a cut whose sync failed, ${name}, is done again before the next sync`, async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const machine = new Machine();
+      const disk = new SimulatedDisk(machine, new Random(seed));
+      const pool = new DescriptorPool(disk, 0);
+      const file = LogFile.create(pool, "/log");
+      const bytes = bytesOf("what goes");
+      file.write(bytes, 0, bytes.length);
+      file.syncNow();
+      disk.syncDirectory("", () => {});
+      await machine.advance(10);
+      file.truncate(4);
+      const sync = async () => {
+        if (isBlocking) return file.syncNow();
+        const synced = file.sync();
+        await machine.advance(10);
+        await synced;
+      };
+      disk.weather.syncErrors = 100;
+      await assert.rejects(sync);
+      disk.weather.syncErrors = 0;
+      await sync();
+      assert.ok(file.isSynced);
+      disk.cutPower();
+      assert.equal(disk.contentOf("/log")?.length, 4, `seed ${seed}`);
+    }
+  });
+}
+
+test("stores 10, 6.7: a position that a start has put back, and could not make safe, is safe after the next flush", async () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const bench = new SimulatedStore(seed);
+    await bench.open();
+    const { disk } = bench;
+    const channel = bench.store.createChannel("foo");
+    const payload = new Uint8Array(10);
+    const { messages, subscriptions } = channel;
+    for (let sequence = 1; sequence <= 3; sequence++) messages.append(sequence, 1, 1, payload, 0, 0, 0, 10);
+    subscriptions.create({
+      id: 0,
+      clientId: "c",
+      queueGroup: "",
+      inbox: "i",
+      ackInbox: "a",
+      maxInFlight: 9,
+      ackWaitSecs: 30,
+      durableName: "d",
+      lastSent: 5,
+      isDurable: true,
+      isClosed: true,
+    });
+    await bench.done(bench.store.close());
+    // The end of an incomplete message: what was behind the third is gone.
+    const data = disk.open("/data/foo/msgs.1.dat", "update");
+    data.write(payload, 0, 10, data.sizeBytes());
+    data.syncNow();
+    data.close();
+    let fails = true;
+    disk.tap.file = (path, file) => {
+      if (!path.endsWith("subs.dat")) return file;
+      const { syncNow } = file;
+      return Object.assign(Object.create(file), {
+        sizeBytes: () => file.sizeBytes(),
+        read: file.read.bind(file),
+        write: file.write.bind(file),
+        truncate: file.truncate.bind(file),
+        sync: file.sync.bind(file),
+        close: file.close.bind(file),
+        syncNow: () => {
+          disk.weather.syncErrors = fails ? 100 : 0;
+          fails = false;
+          try {
+            syncNow.call(file);
+          } finally {
+            disk.weather.syncErrors = 0;
+          }
+        },
+      });
+    };
+    const state = await bench.open();
+    assert.ok(!fails, "the start syncs what it has put back");
+    assert.deepEqual(state!.channels[0]!.subscriptions.map(({ record }) => record.lastSent), [3]);
+    const { store } = state!.channels[0]!;
+    await bench.done(store.subscriptions.flush());
+    // With these the old position would not be behind the last message any more, and they would be passed over.
+    for (let sequence = 4; sequence <= 6; sequence++) store.messages.append(sequence, 1, 1, payload, 0, 0, 0, 10);
+    await bench.done(store.messages.flush());
+    disk.cutPower();
+    const again = await bench.open();
+    assert.deepEqual(again!.channels[0]!.subscriptions.map(({ record }) => record.lastSent), [3], `seed ${seed}`);
+  }
+});
