@@ -1,6 +1,6 @@
 /**
  * From which size on zlib's CRC-32 is faster than the tables: prints ns per call of both, and their ratio. Then what it takes to
- * look at index records one by one and all at once, as a start does.
+ * look at index records one by one and all at once, as a start does, and at messages, as a replay does.
  *
  *     bun tests/bench/crc.ts
  */
