@@ -7,30 +7,26 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { FileStore } from "../../src/store/file/file_store.ts";
-import { FILE_STORE_DEFAULTS, type FileStoreOptions } from "../../src/store/file/options.ts";
+import type { FileStoreOptions } from "../../src/store/file/options.ts";
 import {
   type ChannelStore,
   LOOKUP_FOUND,
   LOOKUP_LATER,
-  type MessageView,
   type RecoveredState,
   StoreError,
 } from "../../src/store/types.ts";
 import { stanSubjects } from "../../src/wire/stan_subjects.ts";
 import { ROOT } from "../../scripts/project.ts";
 import { SeededRandom } from "../conformance/store/random.ts";
-import { RecordingLog } from "../helpers/file_store.ts";
+import { newMessageView, SIMULATED_DIR, SimulatedStore } from "../helpers/simulated_store.ts";
 import { type ReadStore, readStore } from "../helpers/store_validator.ts";
-import { SimulatedDisk } from "../simulation/disk.ts";
-import { Machine } from "../simulation/machine.ts";
-import { Random } from "../simulation/random.ts";
+import type { SimulatedDisk } from "../simulation/disk.ts";
 import { COUNT, SEED } from "./corpus.ts";
 
 const GOLDEN = join(ROOT, "tests/golden/filestore");
 /** Those that recover without options of their own. */
 const FIXTURES = ["plain", "slices", "crc-on", "compacted", "gap", "expired", "trunc-dat", "trunc-idx", "zero-padded"];
-const DIR = "/data";
+const DIR = SIMULATED_DIR;
 /** Buffers that recovery always has, whatever the size of a file. */
 const FIXED_BYTES = 8192;
 
@@ -48,14 +44,10 @@ function load(folder: string, prefix = ""): Map<string, Uint8Array> {
 
 const directories = new Map(FIXTURES.map((name) => [name, load(join(GOLDEN, name))]));
 
-/** A directory on a disk of its own. */
-class Patient {
-  readonly machine = new Machine();
-  readonly disk = new SimulatedDisk(this.machine, new Random(1));
-  readonly log = new RecordingLog();
-  readonly store: FileStore;
-
+/** A store on these files, whose reads are watched. */
+class Patient extends SimulatedStore {
   constructor(files: Files, options: Partial<FileStoreOptions> = {}) {
+    super();
     for (const [path, bytes] of files) {
       const at = `${DIR}/${path}`;
       this.disk.makeDirectory(at.slice(0, at.lastIndexOf("/")));
@@ -92,31 +84,13 @@ class Patient {
         close: file.close.bind(file),
       });
     };
-    const limits = { maxSubscriptions: 0, maxMessages: 0, maxBytes: 0, maxAgeMs: 0, maxInactivityMs: 0 };
-    this.store = new FileStore({ maxChannels: 0, forChannel: () => limits }, {
-      ...FILE_STORE_DEFAULTS,
-      dir: DIR,
-      ...options,
-    }, {
-      disk: this.disk,
-      clock: this.machine.clock,
-      scheduler: this.machine.scheduler,
-      log: this.log,
-      runProgram: () => {},
-    });
-  }
-
-  async #end<Result>(work: Promise<Result>): Promise<Result> {
-    let isOver = false;
-    work.then(() => isOver = true, () => isOver = true);
-    assert.ok(await this.machine.until(() => isOver, 60_000), "it never ends");
-    return await work;
+    this.boot(options);
   }
 
   /** The state, or the reason why there is none. */
   async recover(): Promise<RecoveredState | undefined | StoreError> {
     try {
-      return await this.#end(this.store.recover());
+      return await this.done(this.store.recover());
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       if (error.code !== "STORE_NO_SERVER_INFO") return error;
@@ -126,7 +100,7 @@ class Patient {
   }
 
   async read({ messages }: ChannelStore, sequence: number): Promise<Uint8Array | undefined> {
-    const view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+    const view = newMessageView();
     for (let tries = 0; tries < 5; tries++) {
       const result = messages.lookup(sequence, view);
       if (result === LOOKUP_FOUND) return view.buffer.slice(view.start, view.end);
@@ -139,7 +113,7 @@ class Patient {
   }
 
   async close(): Promise<void> {
-    await this.#end(this.store.close());
+    await this.done(this.store.close());
     // A read ahead may still be under way.
     await this.machine.advance(10);
     assert.deepEqual(this.disk.misuses, []);

@@ -17,6 +17,8 @@ import { Machine } from "../simulation/machine.ts";
 import { Random } from "../simulation/random.ts";
 import { RecordingLog } from "./file_store.ts";
 
+/** Where the store is. */
+export const SIMULATED_DIR = "/data";
 const LIMITS = { maxSubscriptions: 0, maxMessages: 0, maxBytes: 0, maxAgeMs: 0, maxInactivityMs: 0 };
 
 export class SimulatedStore {
@@ -29,12 +31,12 @@ export class SimulatedStore {
     this.disk = new SimulatedDisk(this.machine, new Random(seed));
   }
 
-  /** The next process. It has nothing in memory, and its directories are safe. */
-  async open(options: Partial<FileStoreOptions> = {}): Promise<RecoveredState | undefined> {
+  /** The next process, which has nothing in memory and has read nothing yet. */
+  boot(options: Partial<FileStoreOptions> = {}): void {
     this.disk.reboot();
     this.store = new FileStore({ maxChannels: 0, forChannel: () => LIMITS }, {
       ...FILE_STORE_DEFAULTS,
-      dir: "/data",
+      dir: SIMULATED_DIR,
       ...options,
     }, {
       disk: this.disk,
@@ -43,6 +45,11 @@ export class SimulatedStore {
       log: this.log,
       runProgram: () => {},
     });
+  }
+
+  /** The next process. It has recovered, and its directories are safe. */
+  async open(options: Partial<FileStoreOptions> = {}): Promise<RecoveredState | undefined> {
+    this.boot(options);
     const recovered = await this.done(this.store.recover());
     if (recovered === undefined) this.store.init(stanSubjects("sim"));
     await this.done(this.store.flush());
