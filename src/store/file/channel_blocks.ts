@@ -110,7 +110,11 @@ export class ChannelBlocks implements BlockOwner {
     this.#pinned.push(block);
   }
 
-  /** Hands what was appended to the system. Throws what it refuses. */
+  /**
+   * Hands what was appended to the system. Throws what it refuses. One write per block, also for the seven small ones of a new
+   * channel's first burst: 127 KB take 90 us so and 185 us copied together first, on both runtimes, whose files know no write
+   * of several buffers at a place (Deno 2.9.6, Bun 1.4.5, 2026-11).
+   */
   write(): void {
     for (const block of this.#pinned) {
       if (block.writtenBytes === block.usedBytes) continue;
