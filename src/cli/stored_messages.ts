@@ -23,9 +23,8 @@ import {
   sliceNumber,
   VERSION_BYTES,
 } from "../store/file/format.ts";
-import { type FirstMessage, firstMessageUpTo } from "../store/file/overlap.ts";
-import { PURGE_FILE, readPurgeMarks } from "../store/file/purge_mark.ts";
-import { type RecordRules, scanRecords } from "../store/file/scan.ts";
+import { PURGE_FILE, type PurgeMark, readPurgeMarks } from "../store/file/purge_mark.ts";
+import { scanRecords } from "../store/file/scan.ts";
 import { MsgProtoView } from "../wire/stan_hot.ts";
 import { CommandError } from "./host.ts";
 import type { StanMessage } from "./stan_client.ts";
@@ -60,6 +59,7 @@ export class StoredChannel {
   readonly #slices: readonly SliceFile[];
   readonly #key: Uint8Array | undefined;
   readonly #ciphers: readonly Aead[];
+  readonly #marks: readonly PurgeMark[];
   /** Everything up to it was purged by an operator. */
   readonly #purged: number;
 
@@ -70,6 +70,7 @@ export class StoredChannel {
     this.#crc = new Crc32(options.crcPolynomial);
     this.#directory = `${options.dir}/${options.channel}`;
     const slices = this.#listSlices();
+    this.#marks = this.#readMarks();
     this.#purged = this.#purgedUpTo(slices);
     this.#slices = this.#wantedSlices(slices);
     this.totalBytes = this.#slices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -132,18 +133,27 @@ export class StoredChannel {
    * about, which is among the first: those before it went with their messages.
    */
   #purgedUpTo(slices: readonly SliceFile[]): number {
-    const isMarked = this.#disk.list(this.#directory).some(({ name, kind }) => name === PURGE_FILE && kind === "file");
-    const marks = isMarked ? readPurgeMarks(this.#disk, this.#directory) : [];
+    const marks = this.#marks;
     if (marks.length === 0) return 0;
     const upTo = Math.max(...marks.map(({ sequence }) => sequence));
-    const context = { disk: this.#disk, crc: this.#crc, readBytes: () => {} };
-    const numbers = slices.map(({ number }) => number);
     const inspected: SliceInspection[] = [];
-    for (const slice of inspectSlices(context, this.#directory, numbers, { drop: undefined, marks })) {
+    for (const slice of this.#inspect(slices)) {
       inspected.push(slice);
       if (lastSequenceOf(slice) >= upTo) break;
     }
     return inspectedMark(marks, inspected)?.sequence ?? 0;
+  }
+
+  #readMarks(): PurgeMark[] {
+    const isMarked = this.#disk.list(this.#directory).some(({ name, kind }) => name === PURGE_FILE && kind === "file");
+    return isMarked ? readPurgeMarks(this.#disk, this.#directory) : [];
+  }
+
+  /** By the rules of `check`. */
+  #inspect(slices: readonly SliceFile[]): Iterable<SliceInspection> {
+    const context = { disk: this.#disk, crc: this.#crc, readBytes: () => {} };
+    const numbers = slices.map(({ number }) => number);
+    return inspectSlices(context, this.#directory, numbers, { drop: undefined, marks: this.#marks });
   }
 
   /**
@@ -151,32 +161,26 @@ export class StoredChannel {
    * Throws {@link CommandError} when a message cannot be decrypted.
    */
   async read(found: (message: StanMessage) => boolean, readBytes: (count: number) => void): Promise<void> {
-    let last = 0;
     let goesOn = true;
     const view = new MsgProtoView();
     const context = { disk: this.#disk, crc: this.#crc, readBytes };
-    for (const [i, { number }] of this.#slices.entries()) {
-      const path = this.#dataPath(number);
-      const next = this.#firstBehind(i);
-      const file = this.#disk.open(path, "read");
+    // Which messages count, and where they are, is known before the first one is given; what is read for that is read again.
+    for (const { dataPath, segments, bad } of this.#inspect(this.#slices)) {
+      const file = this.#disk.open(dataPath, "read");
       // What is no message in front of this byte was a purged one, or the marker of a purge that was interrupted.
       let purgedBefore = 0;
       try {
-        const rules = next === undefined ? messageRules(view, () => last) : rulesBefore(next, view, () => last);
-        const { bad } = scanRecords(
-          sourceOf(file, context),
-          VERSION_BYTES,
-          rules,
-          this.#crc,
-          (position, _type, bytes) => {
-            last = view.sequence;
-            if (this.#purged > 0 && last <= this.#purged + 1) purgedBefore = position;
-            if (goesOn && last > this.#purged) goesOn = found(this.#message(bytes, view));
-          },
-        );
+        for (const segment of segments) {
+          const source = sourceOf(file, context, segment.end);
+          scanRecords(source, segment.start, messageRules(view, () => true), this.#crc, (position, _type, bytes) => {
+            const { sequence } = view;
+            if (this.#purged > 0 && sequence <= this.#purged + 1) purgedBefore = position;
+            if (goesOn && sequence > this.#purged) goesOn = found(this.#message(bytes, view));
+          });
+        }
         for (const { start, end, why, kind } of bad) {
           if (kind === "damage" && start >= purgedBefore) {
-            this.damage.push(`${path}: ${end - start} bytes from byte ${start} are no message: ${why}`);
+            this.damage.push(`${dataPath}: ${end - start} bytes from byte ${start} are no message: ${why}`);
           }
         }
       } finally {
@@ -184,23 +188,6 @@ export class StoredChannel {
       }
       if (!goesOn) return;
       await new Promise<void>((resolve) => setImmediate(resolve));
-    }
-  }
-
-  #dataPath(number: number): string {
-    return `${this.#directory}/${sliceNames(number).data}`;
-  }
-
-  /** With which message the slice behind slice `i` begins; undefined: there is none, or the message is not whole. */
-  #firstBehind(i: number): FirstMessage | undefined {
-    const next = this.#slices.slice(i + 1).find(({ sizeBytes }) => sizeBytes > VERSION_BYTES);
-    if (next === undefined) return undefined;
-    const file = this.#disk.open(this.#dataPath(next.number), "read");
-    try {
-      const source = sourceOf(file, { disk: this.#disk, crc: this.#crc, readBytes: () => {} });
-      return firstMessageUpTo(Infinity, source, this.#crc);
-    } finally {
-      file.close();
     }
   }
 
@@ -233,22 +220,4 @@ export class StoredChannel {
       `Message ${sequence} cannot be decrypted with the key in ${ENCRYPTION_KEY_VARIABLE}: is it the key of this store?`,
     );
   }
-}
-
-/** Rules for a slice whose messages do not count where `next`, the first one of the slice behind it, is another one. */
-function rulesBefore(next: FirstMessage, view: MsgProtoView, lastSequence: () => number): RecordRules {
-  let first = 0;
-  let isCopy = false;
-  const rules = messageRules(view, lastSequence);
-  return {
-    ...rules,
-    accept: (type, bytes, start, end) => {
-      if (!rules.accept(type, bytes, start, end)) return false;
-      first ||= view.sequence;
-      if (isCopy || first >= next.sequence || view.sequence < next.sequence) return true;
-      isCopy = view.sequence === next.sequence && view.stampHigh === next.stamp.high &&
-        view.stampLow === next.stamp.low;
-      return isCopy;
-    },
-  };
 }

@@ -19,6 +19,7 @@ import {
 import { firstMessageUpTo, overlapFrom, overlapText } from "../../store/file/overlap.ts";
 import { lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
 import { foreignRecordCount } from "../../store/file/recover.ts";
+import { findRestarts, MessageOrder, repeatText, type Restart } from "../../store/file/repeats.ts";
 import { type BadRange, type ByteSource, type RecordRules, scanRecords, Window } from "../../store/file/scan.ts";
 import type { Stamp } from "../../store/stamp.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
@@ -143,16 +144,12 @@ export function versionOf(source: ByteSource): FileVersion {
   return "none";
 }
 
-/**
- * Rules of a message record behind `lastSequence()` and in front of `end`. The subject is no criterion: a renamed channel keeps
- * its messages.
- */
-export function messageRules(view: MsgProtoView, lastSequence: () => number, end = Infinity): RecordRules {
+/** Rules of a message record of which `counts` is true. The subject is no criterion: a renamed channel keeps its messages. */
+export function messageRules(view: MsgProtoView, counts: (position: number) => boolean): RecordRules {
   return {
     typed: false,
     checkCrc: true,
-    accept: (_type, bytes, from, to) =>
-      decodeMsgProto(bytes, from, to, view) && view.sequence > lastSequence() && view.sequence < end,
+    accept: (_type, bytes, start, end, position) => decodeMsgProto(bytes, start, end, view) && counts(position),
     // Field 1, the sequence, comes first in every message.
     mayBegin: (_type, firstByte) => firstByte === 0x08,
   };
@@ -241,9 +238,16 @@ function inspectSlice(
     const hasIndex = disk.stat(indexPath) !== undefined;
     const index = hasIndex ? disk.open(indexPath, "read") : undefined;
     try {
-      const from = overlap?.from ?? Infinity;
-      const reader = new IndexReader(index === undefined ? undefined : sourceOf(index, context), context.crc, from);
-      return { number, dataPath, indexPath, ...readSlice(context, source, reader, lastBefore, options, overlap) };
+      const read = (restarts?: readonly Restart[]) => {
+        const known = index === undefined ? undefined : sourceOf(index, context);
+        const reader = new IndexReader(known, context.crc, overlap?.from ?? Infinity);
+        return readSlice(context, source, reader, lastBefore, options, overlap, restarts);
+      };
+      const order = { last: lastBefore, end: overlap?.from ?? Infinity };
+      const view = new MsgProtoView();
+      const found = read() ??
+        read(findRestarts(source, VERSION_BYTES, context.crc, view, order, (order) => rulesOf(order, view)))!; // It goes on.
+      return { number, dataPath, indexPath, ...found };
     } finally {
       index?.close();
     }
@@ -252,6 +256,11 @@ function inspectSlice(
   }
 }
 
+function rulesOf(order: MessageOrder, view: MsgProtoView): RecordRules {
+  return messageRules(view, (position) => order.accepts(view, position));
+}
+
+/** Undefined: sequences begin again somewhere, it is not said where, and the index is not of those that come first. */
 function readSlice(
   context: InspectContext,
   source: ByteSource,
@@ -259,24 +268,29 @@ function readSlice(
   lastBefore: number,
   { drop, marks }: SliceOptions,
   overlap: Overlap | undefined,
-): Omit<SliceInspection, "number" | "dataPath" | "indexPath"> {
+  restarts?: readonly Restart[],
+): Omit<SliceInspection, "number" | "dataPath" | "indexPath"> | undefined {
   const version = versionOf(source);
   const segments: Segment[] = [];
   const stamps = new Map<number, Stamp>();
   const view = new MsgProtoView();
-  let last = lastBefore;
+  const order = new MessageOrder({ last: lastBefore, end: overlap?.from ?? Infinity }, restarts ?? []);
+  const repeats: BadRange[] = [];
   const purged = marks.map(({ sequence }) => sequence);
   let recordCount = 0;
   const found = (position: number, _type: number, _bytes: Uint8Array, start: number, end: number) => {
     const { sequence } = view;
     const stamp = { high: view.stampHigh, low: view.stampLow };
-    last = sequence;
+    const recordEnd = position + RECORD_HEADER_BYTES + end - start;
+    if (!order.takes(view, position, recordEnd)) {
+      repeats.push({ start: position, end: recordEnd, why: repeatText(sequence, sequence), kind: "repeated" });
+      return;
+    }
     recordCount++;
     index.expect(sequence, position, end - start, stamp);
     const isInDrop = drop !== undefined && sequence >= drop.first && sequence <= drop.last;
     if (isInDrop) stamps.set(sequence, stamp);
     const segment = segments.at(-1);
-    const recordEnd = position + RECORD_HEADER_BYTES + end - start;
     const goesOn = segment !== undefined && segment.end === position && segment.lastSequence + 1 === sequence &&
       sequence !== drop?.first && sequence - 1 !== drop?.last && !purged.includes(sequence - 1);
     if (goesOn) {
@@ -297,13 +311,15 @@ function readSlice(
     });
   };
   // A file with a wrong version is read all the same: perhaps only the version is wrong.
-  const rules = messageRules(view, () => last, overlap?.from);
+  const rules = rulesOf(order, view);
   const result = version === "none" ? undefined : scanRecords(source, VERSION_BYTES, rules, context.crc, found);
   const bad = (result?.bad ?? []).map((range) =>
     // Where a start cuts it off, and says this.
     overlap === undefined || range.kind !== "torn" ? range : { ...range, why: overlapText(overlap.from, overlap.next) }
   );
+  bad.push(...repeats);
   index.end(version !== "none");
+  if (order.isRepeated && restarts === undefined && index.fault !== undefined) return undefined;
   const isForeign = result !== undefined && recordCount === 0 && index.unanswered.length === 0;
   return {
     sizeBytes: source.size,

@@ -11,6 +11,7 @@
 import { asideName, foreignRecordsText, LOST_VERSION, LOST_VERSION_MENDED } from "../../store/file/recover.ts";
 import { MESSAGE_OVERHEAD_BYTES, VERSION_BYTES } from "../../store/file/format.ts";
 import { PURGE_FILE, type PurgeMark } from "../../store/file/purge_mark.ts";
+import type { BadRange } from "../../store/file/scan.ts";
 import type { Stamp } from "../../store/stamp.ts";
 import type { IndexedOnly, Segment, SliceInspection } from "./inspect_slice.ts";
 import { finding, type StoreFinding } from "./store_finding.ts";
@@ -59,7 +60,7 @@ interface Bad {
   readonly start: number;
   readonly end: number;
   readonly why: string;
-  readonly kind: "torn" | "zeros" | "damage";
+  readonly kind: BadRange["kind"];
 }
 
 /** Judges one channel. `root` is what paths are told without; `mark` is the one that counts for these slices. */

@@ -157,7 +157,8 @@ class Repair {
         }
         let last = piece.lastBefore;
         const source = sourceOf(data, { disk: this.#disk, crc, readBytes: this.#readBytes }, piece.end);
-        scanRecords(source, piece.start, messageRules(view, () => last), crc, (position, _type, bytes, start, end) => {
+        const rules = messageRules(view, () => view.sequence > last);
+        scanRecords(source, piece.start, rules, crc, (position, _type, bytes, start, end) => {
           last = view.sequence;
           add(last, copy?.position ?? position, view.stampHigh, view.stampLow, end - start);
           copy?.write(bytes, start - RECORD_HEADER_BYTES, end);

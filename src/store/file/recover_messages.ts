@@ -45,6 +45,7 @@ import {
   refuseOtherPolynomial,
   sourceOf,
 } from "./recover.ts";
+import { findRestarts, MessageOrder, type OrderOptions, repeatText, type Restart } from "./repeats.ts";
 import { type ByteSource, type RecordRules, scanRecords, type ScanResult } from "./scan.ts";
 import { messageOf } from "./shared.ts";
 import { Slice } from "./slice.ts";
@@ -226,6 +227,13 @@ interface SlicePlace {
 interface Overlap {
   readonly from: number;
   readonly next: string;
+}
+
+/** Messages one behind the other that do not count. */
+interface Repeated {
+  readonly position: number;
+  readonly first: number;
+  last: number;
 }
 
 interface RecoveredSlice {
@@ -559,28 +567,81 @@ class SliceRecovery {
 
   /** Reads what no index record speaks of. */
   #scan(data: ByteSource, from: number, index: DiskFile | undefined): ScanResult {
-    const { crc, checkCrc } = this.#context;
+    const { recordCount, bytes, lastStampHigh, lastStampLow } = this.#slice;
+    const indexSize = this.#indexSize;
+    this.#held = [];
+    let result = this.#tryScan(data, from, index);
+    if (result === undefined) {
+      this.#slice.cutTo(recordCount, bytes, lastStampHigh, lastStampLow);
+      this.#chunkUsed = this.#added = 0;
+      this.#indexSize = indexSize;
+      this.#held = [];
+      const restarts = findRestarts(
+        data,
+        from,
+        this.#context.crc,
+        this.#view,
+        this.#order,
+        (order) => this.#rules(order),
+      );
+      result = this.#tryScan(data, from, index, restarts)!; // It was asked to go on.
+    }
+    this.#tell();
+    return result;
+  }
+
+  get #order(): OrderOptions {
+    const { lastSequence, recordCount } = this.#slice;
+    return { last: Math.max(lastSequence, this.#lastBefore), end: this.#end, hasOthers: recordCount > 0 };
+  }
+
+  #rules(order: MessageOrder): RecordRules {
     const view = this.#view;
-    const slice = this.#slice;
-    const limit = this.#end;
-    let last = Math.max(slice.lastSequence, this.#lastBefore);
-    const rules: RecordRules = {
+    return {
       typed: false,
-      checkCrc,
-      accept: (_type, bytes, start, end) =>
-        decodeMsgProto(bytes, start, end, view) && view.sequence > last && view.sequence < limit,
+      checkCrc: this.#context.checkCrc,
+      accept: (_type, bytes, start, end, position) =>
+        decodeMsgProto(bytes, start, end, view) && order.accepts(view, position),
       isOurs: (bytes) => this.#isOurs(bytes),
       // Field 1, the sequence, comes first in every message.
       mayBegin: (_type, firstByte) => firstByte === 0x08,
     };
+  }
+
+  /** Undefined: sequences begin again somewhere, and it is not said where. */
+  #tryScan(
+    data: ByteSource,
+    from: number,
+    index: DiskFile | undefined,
+    restarts?: readonly Restart[],
+  ): ScanResult | undefined {
+    const { crc } = this.#context;
+    const view = this.#view;
+    const slice = this.#slice;
+    const order = new MessageOrder(this.#order, restarts ?? []);
+    const rules = this.#rules(order);
+    let repeated: Repeated | undefined;
     const result = scanRecords(data, from, rules, crc, (position, _type, _bytes, start, end) => {
-      if (view.sequence > last + 1 && last > this.#lastBefore) this.#missing(last + 1, view.sequence - 1, position);
-      last = view.sequence;
-      slice.add(last, end - start, view.stampHigh, view.stampLow);
+      const { sequence } = view;
+      const { last } = order;
+      if (!order.takes(view, position, position + RECORD_HEADER_BYTES + end - start)) {
+        repeated ??= { position, first: sequence, last: sequence };
+        repeated.last = sequence;
+        return;
+      }
+      if (repeated !== undefined) this.#repeated(repeated);
+      repeated = undefined;
+      if (sequence > last + 1 && last > this.#lastBefore) this.#missing(last + 1, sequence - 1, position);
+      slice.add(sequence, end - start, view.stampHigh, view.stampLow);
       this.#addToIndex(index, position, end - start);
     });
+    if (order.isRepeated && restarts === undefined) return undefined;
     if (slice.recordCount === 0) refuseOtherPolynomial(this.#context, data, rules, result, this.#dataPath);
     return result;
+  }
+
+  #repeated({ position, first, last }: Repeated): void {
+    this.#report("healed", this.#dataPath, position, `${repeatText(first, last)}; the file keeps them`);
   }
 
   #isOurs(bytes: Uint8Array): boolean {

@@ -48,8 +48,8 @@ export interface RecordRules {
   /** Typed files: the type is in the high byte of the first word. */
   readonly typed: boolean;
   readonly checkCrc: boolean;
-  /** True: this is a record that can stand here. Called with the type and the range of the payload. */
-  accept(type: number, bytes: Uint8Array, start: number, end: number): boolean;
+  /** True: this is a record that can stand at `position`. Called with the type and the range of the payload. */
+  accept(type: number, bytes: Uint8Array, start: number, end: number, position: number): boolean;
   /**
    * Asked after `accept`, while searching behind damage only: a payload may hold the copy of a record of another place.
    */
@@ -63,7 +63,8 @@ export interface BadRange {
   readonly start: number;
   readonly end: number;
   readonly why: string;
-  readonly kind: "torn" | "zeros" | "damage";
+  /** `repeated`: a message that does not count (`repeats.ts`); a scan knows of none. */
+  readonly kind: "torn" | "zeros" | "damage" | "repeated";
 }
 
 export interface ScanResult {
@@ -146,7 +147,7 @@ function tryRecord(window: Window, position: number, rules: RecordRules, crc: Cr
       return `corrupted data, expected crc to be ${checksumText(storedCrc)}, got ${checksumText(actual)}`;
     }
   }
-  if (!rules.accept(type, bytes, start, start + size)) return "the record cannot be decoded";
+  if (!rules.accept(type, bytes, start, start + size, position)) return "the record cannot be decoded";
   found?.(position, type, bytes, start, start + size);
   return "";
 }
