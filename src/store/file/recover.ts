@@ -1,7 +1,7 @@
 /**
  * From bytes to state: what is in the files of a store, what is wrong with them, and what would put it right (stores.md 6).
  * With `apply` false nothing is changed: that is what `check` runs. Here is what holds for every file, and server.dat;
- * messages are in `recover_messages.ts`, clients and subscriptions in `recover_typed.ts`.
+ * messages are in `recover_messages.ts` and `recover_slice.ts`, clients and subscriptions in `recover_typed.ts`.
  */
 import type { Disk, DiskFile } from "../../runtime/types.ts";
 import { decodeServerInfo } from "../../wire/stan_server.ts";

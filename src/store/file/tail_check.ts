@@ -1,7 +1,7 @@
 /**
  * The last records of a slice's index beside the messages they speak of. The rest of an index is believed when it is intact; its
  * end may be from another moment than the end of the data file, because the two are synced one by one. Only looks: what
- * follows from it is decided in `recover_messages.ts`.
+ * follows from it is decided in `recover_slice.ts`.
  */
 import type { DiskFile } from "../../runtime/types.ts";
 import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
