@@ -168,7 +168,9 @@ export function* inspectSlices(
   let lastBeforeHeld = 0;
   for (const number of numbers) {
     const [before] = held;
-    const from = before === undefined ? undefined : overlapWith(context, directory, before, lastBeforeHeld, number);
+    const from = before === undefined
+      ? undefined
+      : overlapWith(context, directory, before, lastBeforeHeld, number, options.marks);
     if (from !== undefined) {
       const overlap = { from, next: sliceNames(number).data };
       held[0] = inspectSlice(context, directory, before!.number, lastBeforeHeld, options, overlap); // There is one.
@@ -200,6 +202,7 @@ function overlapWith(
   before: SliceInspection,
   lastBefore: number,
   number: number,
+  marks: readonly PurgeMark[],
 ): number | undefined {
   const firstSequence = before.segments[0]?.firstSequence ?? before.indexedOnly[0]?.sequence ?? 0;
   const lastSequence = lastSequenceOf(before, true);
@@ -207,7 +210,11 @@ function overlapWith(
   let first;
   try {
     // What is read here is read again: it is no progress.
-    first = firstMessageUpTo(lastSequence, sourceOf(data, { ...context, readBytes: () => {} }), context.crc);
+    first = firstMessageUpTo(
+      lastBeforeSlice(marks, lastSequence),
+      sourceOf(data, { ...context, readBytes: () => {} }),
+      context.crc,
+    );
   } finally {
     data.close();
   }

@@ -93,6 +93,27 @@ describe("check on a purged channel", () => {
       });
     });
 
+    it(`stores 6.2: ${name}: the mark is lost: the figures are those of a start, and no message goes that was there`, async () => {
+      await withDirectory(name, async (directory) => {
+        rmSync(directory.path("foo/.purged"), { force: true });
+        const before = readStore(realFiles, directory.dir, { isOpen: true, gapsAllowed: () => true }).channels.get(
+          "foo",
+        )!;
+        const { state, messages } = await startedOn(directory);
+        assert.deepEqual(figuresOf(directory), state);
+        assert.deepEqual(messages.map((message) => parseInt(message)), [...before.messages.keys()]);
+        // A marker beside the message of its sequence is no other message that takes its place.
+        const slices = directory.names("foo").filter((file) => file.endsWith(".dat"));
+        const bytes = slices.map((file) => Buffer.from(directory.bytes(`foo/${file}`)).toString("latin1")).join();
+        for (const message of messages.filter((message) => message.endsWith("="))) {
+          assert.ok(!bytes.includes(`m-${parseInt(message)}`), message);
+        }
+        await repair(directory);
+        const after = await startedOn(directory);
+        assert.deepEqual([after.messages, after.lines], [messages, []]);
+      });
+    });
+
     it(`stores 5.6, 11: ${name}: a repair changes nothing of what is served, and keeps the mark`, async () => {
       await withDirectory(name, async (directory) => {
         const before = await startedOn(directory);
