@@ -25,17 +25,18 @@ export function equalsRange(a: Uint8Array, bytes: Uint8Array, start: number, end
   return true;
 }
 
-/** True when `bytes[start, end)` equals `bytes[otherStart, otherEnd)`. */
+/** True when `a[aStart, aEnd)` equals `b[bStart, bEnd)`; `a` and `b` may be the same. */
 export function equalRanges(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  otherStart: number,
-  otherEnd: number,
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
 ): boolean {
-  const length = end - start;
-  if (otherEnd - otherStart !== length) return false;
-  for (let i = 0; i < length; i++) if (bytes[start + i] !== bytes[otherStart + i]) return false;
+  const length = aEnd - aStart;
+  if (bEnd - bStart !== length) return false;
+  for (let i = 0; i < length; i++) if (a[aStart + i] !== b[bStart + i]) return false;
   return true;
 }
 

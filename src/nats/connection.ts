@@ -2,7 +2,7 @@
  * One client connection: its protocol state, its subscriptions, and its output. Everything a client can do wrong ends here
  * with the reference's text or, where the reference has none, with a silent close (nats-server.md 3).
  */
-import { byteString, copyRange, displayText, equalsRange } from "../base/bytes.ts";
+import { byteString, copyRange, displayText } from "../base/bytes.ts";
 import { isSubscriptionSubject, tokenCount } from "../base/subject.ts";
 import type { OutputQueue } from "../runtime/output_queue.ts";
 import type { Socket, SocketHandler, TimerHandle, TlsInfo } from "../runtime/types.ts";
@@ -433,7 +433,7 @@ export class Connection
       entry = this.#subject = this.#entryBehind(entry, parser);
       // Publishers have one reply for all their subjects.
       const reply = parser.sameTail ? null : this.#reply;
-      if (reply !== null && !equalsRange(reply.bytes, parser.buffer, parser.replyStart, parser.replyEnd)) {
+      if (reply !== null && !reply.is(parser.buffer, parser.replyStart, parser.replyEnd)) {
         this.#reply = null;
       }
       this.#lineRefused = this.permissions === null

@@ -191,7 +191,7 @@ export class Router implements Bus {
 
   /** Makes `entry` true again; returns the entry to use from now on (another one if it had been dropped). */
   refresh(entry: SubjectEntry): SubjectEntry {
-    if (entry.dropped) entry = this.subjects.intern(entry.bytes, 0, entry.bytes.length);
+    if (entry.dropped) entry = this.subjects.intern(entry.names, entry.nameStart, entry.nameEnd);
     if (entry.generation === this.generation) return entry;
     const first = entry.generation === -1 && entry.plain === NO_SUBSCRIPTIONS;
     if (first) {
@@ -474,11 +474,11 @@ function reachable(subscriptions: readonly Subscription[], subject: string): rea
 /** `MSG <subject> <sid> ` */
 function frameHead(entry: SubjectEntry, subscription: Subscription): Uint8Array {
   if (subscription.connection === null) return EMPTY;
-  const head = new Uint8Array(6 + entry.bytes.length + subscription.sid.length);
+  const head = new Uint8Array(6 + entry.length + subscription.sid.length);
   head.set([77, 83, 71, 32]);
-  head.set(entry.bytes, 4);
-  head[4 + entry.bytes.length] = 32;
-  head.set(subscription.sid, 5 + entry.bytes.length);
+  const subjectEnd = copyRange(head, 4, entry.names, entry.nameStart, entry.nameEnd);
+  head[subjectEnd] = 32;
+  head.set(subscription.sid, subjectEnd + 1);
   head[head.length - 1] = 32;
   return head;
 }

@@ -6,7 +6,7 @@
  * every entry that was not used since the last sweep. An entry that was dropped while somebody still holds it stays
  * correct: it is resolved anew at each use.
  */
-import { byteString, equalsRange, hashRange } from "../base/bytes.ts";
+import { byteString, copyRange, equalRanges, hashRange } from "../base/bytes.ts";
 import type { Destination } from "./bus.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -20,6 +20,11 @@ const SUBJECT_BYTES_MAX = 16_777_216;
  */
 export const SWEEP_AFTER_NEW = 8192;
 const BUCKET_COUNT_FIRST = 4096;
+/**
+ * Names of so many bytes together share a page: an array of its own costs twice what it holds. Whatever lives keeps its
+ * page, so pages are small.
+ */
+const NAME_PAGE_BYTES = 960;
 
 /** Members of one queue group with their frame heads. */
 export interface QueueGroup {
@@ -33,7 +38,12 @@ export const NO_GROUPS: readonly QueueGroup[] = [];
 
 /** In this order in memory: who publishes on thousands of subjects in turn pays for each line of the cache that is touched. */
 export class SubjectEntry implements Destination {
-  readonly bytes: Uint8Array;
+  /** Where the subject stands, beside others: `names[nameStart, nameEnd)`. */
+  readonly names: Uint8Array;
+  readonly nameStart: number;
+  readonly nameEnd: number;
+  readonly hash: number;
+  next: SubjectEntry | null;
   /** Equals the router's generation while what follows is true. */
   generation = -1;
   plain: readonly Subscription[] = NO_SUBSCRIPTIONS;
@@ -46,8 +56,6 @@ export class SubjectEntry implements Destination {
   /** Of names that servers keep to themselves: a client may not publish on it. */
   reserved = false;
   dropped = false;
-  readonly hash: number;
-  next: SubjectEntry | null;
   /** Of `plain`. Those of internal receivers are never looked at. */
   heads: readonly Uint8Array[] = NO_HEADS;
   /** No empty token: something may match it. */
@@ -55,13 +63,37 @@ export class SubjectEntry implements Destination {
   /** Has a token that is a wildcard character, which pedantic publishers are told about. */
   wildcard = false;
   pins = 0;
-  readonly subject: string;
+  readonly #subject: string | undefined;
 
-  constructor(hash: number, bytes: Uint8Array, next: SubjectEntry | null, subject = byteString(bytes)) {
+  constructor(
+    hash: number,
+    names: Uint8Array,
+    nameStart: number,
+    nameEnd: number,
+    next: SubjectEntry | null,
+    subject: string | undefined,
+  ) {
+    this.names = names;
+    this.nameStart = nameStart;
+    this.nameEnd = nameEnd;
     this.hash = hash;
-    this.bytes = bytes;
-    this.subject = subject;
     this.next = next;
+    this.#subject = subject;
+  }
+
+  /** Bytes of the subject. */
+  get length(): number {
+    return this.nameEnd - this.nameStart;
+  }
+
+  /** As a byte string; made anew where nobody had it when the entry was made. */
+  get subject(): string {
+    return this.#subject ?? byteString(this.names, this.nameStart, this.nameEnd);
+  }
+
+  /** True when the subject is `bytes[start, end)`. */
+  is(bytes: Uint8Array, start: number, end: number): boolean {
+    return equalRanges(this.names, this.nameStart, this.nameEnd, bytes, start, end);
   }
 }
 
@@ -72,6 +104,9 @@ export class SubjectTable {
   #mask = BUCKET_COUNT_FIRST - 1;
   #count = 0;
   #bytes = 0;
+  /** Takes the next names. */
+  #page: Uint8Array = new Uint8Array(0);
+  #pageUsed = 0;
   /** Entries made since the last sweep. */
   #newCount = 0;
   readonly #countLimit: number;
@@ -113,7 +148,7 @@ export class SubjectTable {
   ): SubjectEntry | null {
     const entry = previous.follower;
     // A dropped one has no generation.
-    if (entry === null || entry.generation !== generation || !equalsRange(entry.bytes, bytes, start, end)) return null;
+    if (entry === null || entry.generation !== generation || !entry.is(bytes, start, end)) return null;
     this.lookups++;
     if (!entry.used) entry.used = true;
     return entry;
@@ -137,10 +172,17 @@ export class SubjectTable {
     }
     if (this.#count > this.#mask && this.#mask < SUBJECT_COUNT_MAX) this.#grow();
     const bucket = slotOf(hash, this.#mask);
-    const entry = new SubjectEntry(hash, bytes.slice(start, end), this.#buckets[bucket]!, subject);
+    const length = end - start;
+    if (this.#pageUsed + length > this.#page.length) {
+      this.#page = new Uint8Array(Math.max(NAME_PAGE_BYTES, length));
+      this.#pageUsed = 0;
+    }
+    const nameStart = this.#pageUsed;
+    this.#pageUsed = copyRange(this.#page, nameStart, bytes, start, end);
+    const entry = new SubjectEntry(hash, this.#page, nameStart, this.#pageUsed, this.#buckets[bucket]!, subject);
     this.#buckets[bucket] = entry;
     this.#count++;
-    this.#bytes += end - start;
+    this.#bytes += length;
     return entry;
   }
 
@@ -152,7 +194,7 @@ export class SubjectTable {
   #find(hash: number, bytes: Uint8Array, start: number, end: number): SubjectEntry | null {
     let entry = this.#buckets[slotOf(hash, this.#mask)]!;
     while (entry !== null) {
-      if (entry.hash === hash && equalsRange(entry.bytes, bytes, start, end)) return entry;
+      if (entry.hash === hash && entry.is(bytes, start, end)) return entry;
       entry = entry.next!;
     }
     return null;
@@ -192,7 +234,7 @@ export class SubjectTable {
         const following: SubjectEntry | null = entry.next;
         if (entry.pins > 0) {
           pinned.count++;
-          pinned.bytes += entry.bytes.length;
+          pinned.bytes += entry.length;
         }
         if (entry.used || entry.pins > 0) {
           entry.used = false;
@@ -205,7 +247,7 @@ export class SubjectTable {
           // Or dropped ones would keep each other in a chain without end.
           entry.follower = null;
           this.#count--;
-          this.#bytes -= entry.bytes.length;
+          this.#bytes -= entry.length;
         }
         entry = following!;
       }

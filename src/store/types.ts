@@ -41,7 +41,8 @@ export interface MessageStore {
   /**
    * Encodes and stages one message with the given `sequence` (the core always gives `lastSequence + 1`), enforces the
    * limits on count and bytes, and returns the size of the encoded MsgProto, or `APPEND_FAILED`, with the reason in `lastError`, when
-   * nothing was stored. `reply` and `data` are ranges of `source`, copied before the call returns.
+   * nothing was stored. `reply` and `data` are ranges of `source`, copied before the call returns. `nameStart` is where the
+   * name of the channel stands in `source`, too, as it does in the message of a client: then it is taken from there.
    */
   append(
     sequence: number,
@@ -52,6 +53,7 @@ export interface MessageStore {
     replyEnd: number,
     dataStart: number,
     dataEnd: number,
+    nameStart?: number,
   ): number;
   /** Text for the publisher after `APPEND_FAILED`. */
   readonly lastError: string;

@@ -326,7 +326,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
       return this.#refusePublish(buffer, message, reply, stanErrorBytes("INVALID_PUBLISH_REQUEST"));
     }
     // The message decides. Both stand in the buffer that is being read: of thousands of channels no name has to be looked at.
-    const isNamed = equalRanges(buffer, nameStart, nameEnd, message.subjectStart, message.subjectEnd);
+    const isNamed = equalRanges(buffer, nameStart, nameEnd, buffer, message.subjectStart, message.subjectEnd);
     let channel = isNamed && hint !== undefined && !hint.deleted
       ? hint
       : context.channels.get(buffer, message.subjectStart, message.subjectEnd);
@@ -358,7 +358,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
     const dataLength = message.dataEnd - message.dataStart;
     const replyLength = message.replyEnd - message.replyStart;
     if (
-      dataLength + replyLength + channel.nameBytes.length + 64 > context.options.maxPayload &&
+      dataLength + replyLength + (message.subjectEnd - message.subjectStart) + 64 > context.options.maxPayload &&
       !this.#fits(channel, sequence, replyLength, dataLength)
     ) {
       return this.#refusePublish(buffer, message, reply, bytesOf(this.#tooLarge()));
@@ -372,6 +372,7 @@ export class StreamingCore implements ChannelSource, RecoveryHost, AdminHost {
       message.replyEnd,
       message.dataStart,
       message.dataEnd,
+      message.subjectStart,
     );
     if (size <= 0) {
       context.counters.storeRefused++;

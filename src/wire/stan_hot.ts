@@ -333,18 +333,61 @@ export function encodeMsgProto(
   stampHigh: number,
   stampLow: number,
 ): number {
-  if (sequence !== 0) {
-    out[position] = 0x08;
-    position = writeVarint(out, position + 1, sequence);
-  }
+  position = writeSequence(out, position, sequence);
   position = writeField(out, position, 0x12, channel, 0, channel.length);
   position = writeField(out, position, 0x1a, source, replyStart, replyEnd);
   position = writeField(out, position, 0x22, source, dataStart, dataEnd);
-  if (stampHigh !== 0 || stampLow !== 0) {
-    out[position] = 0x28;
-    position = writeVarint64(out, position + 1, stampHigh, stampLow);
+  return writeStamp(out, position, stampHigh, stampLow);
+}
+
+/**
+ * The same from the PubMsg of a client: the name of the channel is the range `source[nameStart, nameEnd)`. Most messages have
+ * name and data side by side and nothing between them, which takes one copy, and no look at the channel's own name.
+ */
+export function encodeMsgProtoOf(
+  out: Uint8Array,
+  position: number,
+  sequence: number,
+  source: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  replyStart: number,
+  replyEnd: number,
+  dataStart: number,
+  dataEnd: number,
+  stampHigh: number,
+  stampLow: number,
+): number {
+  position = writeSequence(out, position, sequence);
+  const nameLength = nameEnd - nameStart;
+  const dataLength = dataEnd - dataStart;
+  // The lengths in front of both are as short as they can be; a tag and a length are all that fits between the two.
+  if (
+    replyEnd === replyStart && dataLength > 0 && dataStart === nameEnd + 1 + varintSize(dataLength) &&
+    nameLength < 0x80 && source[nameStart - 1] === nameLength
+  ) {
+    out[position] = 0x12;
+    const tagAt = position + 2 + nameLength;
+    position = copyRange(out, position + 1, source, nameStart - 1, dataEnd);
+    out[tagAt] = 0x22;
+  } else {
+    position = writeField(out, position, 0x12, source, nameStart, nameEnd);
+    position = writeField(out, position, 0x1a, source, replyStart, replyEnd);
+    position = writeField(out, position, 0x22, source, dataStart, dataEnd);
   }
-  return position;
+  return writeStamp(out, position, stampHigh, stampLow);
+}
+
+function writeSequence(out: Uint8Array, position: number, sequence: number): number {
+  if (sequence === 0) return position;
+  out[position] = 0x08;
+  return writeVarint(out, position + 1, sequence);
+}
+
+function writeStamp(out: Uint8Array, position: number, stampHigh: number, stampLow: number): number {
+  if (stampHigh === 0 && stampLow === 0) return position;
+  out[position] = 0x28;
+  return writeVarint64(out, position + 1, stampHigh, stampLow);
 }
 
 /** Size of what `encodeRedeliveryTail` writes. */

@@ -123,6 +123,7 @@ class ObservedMessages implements MessageStore {
     replyEnd: number,
     dataStart: number,
     dataEnd: number,
+    nameStart?: number,
   ): number {
     const accepted = !this.fate.refusesAppend();
     let reply = "";
@@ -134,7 +135,17 @@ class ObservedMessages implements MessageStore {
       if (this.fate.defects.consumesRefused === true) this.#skipped++;
       return APPEND_FAILED;
     }
-    const size = this.inner.append(sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd);
+    const size = this.inner.append(
+      sequence,
+      stampHigh,
+      stampLow,
+      source,
+      replyStart,
+      replyEnd,
+      dataStart,
+      dataEnd,
+      nameStart,
+    );
     if (this.fate.isInstant) this.observer.flushed(this.channel, this.inner, sequence);
     return size;
   }

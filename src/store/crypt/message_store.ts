@@ -164,12 +164,13 @@ export class CryptMessageStore implements MessageStore {
     replyEnd: number,
     dataStart: number,
     dataEnd: number,
+    nameStart?: number,
   ): number {
     const inner = this.#inner;
     const lastBefore = inner.lastSequence;
     let size: number;
     if (dataStart === dataEnd) {
-      size = inner.append(sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd);
+      size = inner.append(sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd, nameStart);
     } else {
       const replyLength = replyEnd - replyStart;
       const sealed = this.#shared.scratch(replyLength + (dataEnd - dataStart) + SEAL_BYTES);

@@ -9,7 +9,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import { displayText } from "../../base/bytes.ts";
-import { encodeMsgProto } from "../../wire/stan_hot.ts";
+import { encodeMsgProto, encodeMsgProtoOf } from "../../wire/stan_hot.ts";
 import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../stamp.ts";
 import {
   APPEND_FAILED,
@@ -228,6 +228,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     replyEnd: number,
     dataStart: number,
     dataEnd: number,
+    nameStart = -1,
   ): number {
     if (this.#refusal !== "") {
       this.#lastError = this.#refusal;
@@ -242,7 +243,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       slice = this.#roll();
       if (slice === undefined) return APPEND_FAILED;
     }
-    return this.#put(slice, sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd);
+    return this.#put(slice, sequence, stampHigh, stampLow, source, replyStart, replyEnd, dataStart, dataEnd, nameStart);
   }
 
   /** stores.md 5.5: what is missing becomes empty messages, in the current slice even if it is full. */
@@ -251,7 +252,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     const slice = this.#slices.newest ?? this.#roll();
     if (slice === undefined) return false;
     while (this.#last + 1 < sequence) {
-      if (this.#put(slice, this.#last + 1, stampHigh, stampLow, NOTHING, 0, 0, 0, 0) < 0) return false;
+      if (this.#put(slice, this.#last + 1, stampHigh, stampLow, NOTHING, 0, 0, 0, 0, -1) < 0) return false;
     }
     return true;
   }
@@ -267,6 +268,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     replyEnd: number,
     dataStart: number,
     dataEnd: number,
+    nameStart: number,
   ): number {
     const shared = this.#shared;
     const channel = this.#channel;
@@ -283,19 +285,34 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     }
     const at = block.usedBytes;
     const payloadStart = at + RECORD_HEADER_BYTES;
-    const payloadEnd = encodeMsgProto(
-      block.bytes,
-      payloadStart,
-      sequence,
-      channel,
-      source,
-      replyStart,
-      replyEnd,
-      dataStart,
-      dataEnd,
-      stampHigh,
-      stampLow,
-    );
+    const payloadEnd = nameStart < 0
+      ? encodeMsgProto(
+        block.bytes,
+        payloadStart,
+        sequence,
+        channel,
+        source,
+        replyStart,
+        replyEnd,
+        dataStart,
+        dataEnd,
+        stampHigh,
+        stampLow,
+      )
+      : encodeMsgProtoOf(
+        block.bytes,
+        payloadStart,
+        sequence,
+        source,
+        nameStart,
+        nameStart + channel.length,
+        replyStart,
+        replyEnd,
+        dataStart,
+        dataEnd,
+        stampHigh,
+        stampLow,
+      );
     const size = payloadEnd - payloadStart;
     writeRecordHeader(block.bytes, at, 0, size, shared.crc);
     const indexAt = slice.reserveIndex();

@@ -3,7 +3,7 @@
  * closures, one copy from the network buffer into the slab, where the message lies in the form in which it is delivered.
  */
 import { assert } from "../../base/assert.ts";
-import { encodeMsgProto, msgProtoSize } from "../../wire/stan_hot.ts";
+import { encodeMsgProto, encodeMsgProtoOf, msgProtoSize } from "../../wire/stan_hot.ts";
 import {
   APPEND_FAILED,
   type ChannelLimits,
@@ -32,7 +32,7 @@ const NO_WORDS = new Uint32Array(0);
 export class MemoryMessageStore implements MessageStore {
   // What a publish touches stands together: with thousands of channels each line of the cache counts. So the end of the last
   // slab is here, and the slab learns of it when somebody reads (`#settle`).
-  readonly #channel: Uint8Array;
+  readonly #nameLength: number;
   /** Of the last slab; none when there is no slab that takes a message. */
   #bytes: Uint8Array = NO_BYTES;
   #words: Uint32Array = NO_WORDS;
@@ -47,6 +47,7 @@ export class MemoryMessageStore implements MessageStore {
   readonly #maxMessages: number;
   readonly #maxBytes: number;
 
+  readonly #channel: Uint8Array;
   /** Where the last lookup was: deliveries go through a slab message by message. */
   #found: Slab | undefined = undefined;
   readonly #maxAgeHigh: number;
@@ -65,6 +66,7 @@ export class MemoryMessageStore implements MessageStore {
   onLimitReached: (() => void) | undefined = undefined;
 
   constructor(channel: Uint8Array, limits: ChannelLimits, pool: SlabPool) {
+    this.#nameLength = channel.length;
     this.#channel = channel;
     this.#pool = pool;
     this.#maxMessages = limits.maxMessages;
@@ -108,19 +110,20 @@ export class MemoryMessageStore implements MessageStore {
     replyEnd: number,
     dataStart: number,
     dataEnd: number,
+    nameStart = -1,
   ): number {
     // After `empty`, and in a new channel, any first sequence is accepted: a follower starts where its snapshot ends.
     assert(
       sequence === this.#last + 1 || (this.#last === 0 && sequence > 0),
       "a message is stored with the sequence behind the last one",
     );
-    const channel = this.#channel;
+    const nameLength = this.#nameLength;
     // The exact size is asked for only where the roughly largest does not fit: 10 to 20 ns saved per message.
-    const sizeBound = channel.length + (replyEnd - replyStart) + (dataEnd - dataStart) + OVERHEAD_MAX;
+    const sizeBound = nameLength + (replyEnd - replyStart) + (dataEnd - dataStart) + OVERHEAD_MAX;
     if (this.#at + sizeBound > this.#entry * 4) {
       const size = msgProtoSize(
         sequence,
-        channel.length,
+        nameLength,
         replyEnd - replyStart,
         dataEnd - dataStart,
         stampHigh,
@@ -134,19 +137,34 @@ export class MemoryMessageStore implements MessageStore {
     words[entry] = position;
     words[entry + 1] = stampHigh;
     words[entry + 2] = stampLow;
-    const end = encodeMsgProto(
-      this.#bytes,
-      position,
-      sequence,
-      channel,
-      source,
-      replyStart,
-      replyEnd,
-      dataStart,
-      dataEnd,
-      stampHigh,
-      stampLow,
-    );
+    const end = nameStart < 0
+      ? encodeMsgProto(
+        this.#bytes,
+        position,
+        sequence,
+        this.#channel,
+        source,
+        replyStart,
+        replyEnd,
+        dataStart,
+        dataEnd,
+        stampHigh,
+        stampLow,
+      )
+      : encodeMsgProtoOf(
+        this.#bytes,
+        position,
+        sequence,
+        source,
+        nameStart,
+        nameStart + nameLength,
+        replyStart,
+        replyEnd,
+        dataStart,
+        dataEnd,
+        stampHigh,
+        stampLow,
+      );
     const size = end - position;
     this.#at = end;
     this.#entry = entry - INDEX_STRIDE;

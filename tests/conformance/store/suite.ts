@@ -4,7 +4,7 @@
  */
 import { describe, test } from "node:test";
 import assert from "node:assert/strict";
-import { byteString } from "../../../src/base/bytes.ts";
+import { bytesOf, byteString } from "../../../src/base/bytes.ts";
 import { decodeMsgProto, msgProtoSize, MsgProtoView } from "../../../src/wire/stan_hot.ts";
 import {
   APPEND_FAILED,
@@ -23,6 +23,7 @@ import {
   type StoreLimits,
   type SubscriptionRecord,
 } from "../../../src/store/types.ts";
+import { bytesField, joinBytes } from "../../bench/frames.ts";
 import { SeededRandom } from "./random.ts";
 
 /** What the suite has to know about a store. */
@@ -58,6 +59,8 @@ export function testLimits(channel: Partial<ChannelLimits> = {}, maxChannels = 0
   return { maxChannels, forChannel: () => limits };
 }
 
+const NOTHING = new Uint8Array(0);
+const FILLER = new Uint8Array(3).fill(0xee);
 const NS_PER_MS = 1_000_000n;
 /** 2026-01-01, so that stamps have the size they have in life. */
 const EPOCH_NS = 1_767_225_600_000_000_000n;
@@ -73,20 +76,35 @@ interface Kept {
 const high = (ns: bigint): number => Number(ns >> 32n);
 const low = (ns: bigint): number => Number(ns & 0xffff_ffffn);
 
-/** Appends like the server does: reply and data as ranges inside a larger buffer, which is overwritten afterwards. */
-function put(store: MessageStore, sequence: number, stampNs: bigint, data: Uint8Array, reply: Uint8Array): number {
-  const source = new Uint8Array(data.length + reply.length + 9).fill(0xee);
-  source.set(reply, 3);
-  source.set(data, 6 + reply.length);
+/**
+ * Appends like the server does: parts of a larger buffer, which is overwritten afterwards. Every other message is given as it
+ * stands in the PubMsg of a client, with the name of the channel in front.
+ */
+function put(
+  store: MessageStore,
+  sequence: number,
+  stampNs: bigint,
+  data: Uint8Array,
+  reply: Uint8Array,
+  channel = "foo",
+): number {
+  const isPubMsg = sequence % 2 === 0;
+  const before = joinBytes([FILLER, isPubMsg ? bytesField(3, bytesOf(channel)) : FILLER]);
+  const replyField = reply.length > 0 ? bytesField(4, reply) : NOTHING;
+  const dataField = data.length > 0 ? bytesField(5, data) : NOTHING;
+  const source = joinBytes([before, replyField, dataField, FILLER]);
+  const replyEnd = before.length + replyField.length;
+  const dataEnd = replyEnd + dataField.length;
   const size = store.append(
     sequence,
     high(stampNs),
     low(stampNs),
     source,
-    3,
-    3 + reply.length,
-    6 + reply.length,
-    6 + reply.length + data.length,
+    replyEnd - reply.length,
+    replyEnd,
+    dataEnd - data.length,
+    dataEnd,
+    isPubMsg ? before.length - channel.length : undefined,
   );
   source.fill(0xdd);
   return size;
@@ -96,8 +114,8 @@ function text(value: string): Uint8Array {
   return new TextEncoder().encode(value);
 }
 
-function putText(store: MessageStore, sequence: number, stampNs: bigint, value: string): number {
-  return put(store, sequence, stampNs, text(value), new Uint8Array(0));
+function putText(store: MessageStore, sequence: number, stampNs: bigint, value: string, channel?: string): number {
+  return put(store, sequence, stampNs, text(value), NOTHING, channel);
 }
 
 function newView(): MessageView {
@@ -468,7 +486,7 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
           for (const channel of channels) {
             sizes.set(
               `${channel.name} ${sequence}`,
-              putText(channel.messages, sequence, EPOCH_NS, `${sequence} in ${channel.name}`),
+              putText(channel.messages, sequence, EPOCH_NS, `${sequence} in ${channel.name}`, channel.name),
             );
           }
         }

@@ -27,6 +27,28 @@ test("nats 4.3: equal bytes are one entry, other bytes another one", () => {
   assert.equal(table.count, 3);
 });
 
+test("nats 4.3: names that stand side by side are not taken for each other", () => {
+  const table = new SubjectTable(5);
+  const random = new SeededRandom(9);
+  const names = new Map<SubjectEntry, string>();
+  for (let i = 0; i < 3000; i++) {
+    // Some are longer than what names share.
+    const subject = `${i}.`.padEnd(random.below(40) === 0 ? 900 + random.below(3000) : random.below(60), "x");
+    const entry = intern(table, subject);
+    assert.equal(names.has(entry), false, subject);
+    names.set(entry, subject);
+  }
+  for (const [entry, subject] of names) {
+    assert.equal(entry.subject, subject);
+    assert.equal(entry.length, subject.length);
+    const frame = bytesOf(`<${subject}x>`);
+    assert.ok(entry.is(frame, 1, frame.length - 2));
+    assert.ok(!entry.is(frame, 1, frame.length - 1), "longer");
+    assert.ok(!entry.is(frame, 1, frame.length - 3), "shorter");
+    assert.ok(!entry.is(frame, 0, frame.length - 3), "another one of that length");
+  }
+});
+
 test("nats 4.3: entries are found after the table has grown", () => {
   const table = new SubjectTable(-77);
   const entries = new Map<string, SubjectEntry>();

@@ -28,8 +28,8 @@ const RECORDED: Readonly<
 > = {
   publish: {
     // As many as with the MEMORY store: a message is encoded once, into the block that it is written from.
-    copies: 5000,
-    copiedBytes: 197000,
+    copies: 4000,
+    copiedBytes: 201000,
     views: 1,
     // The next block of 256 KB begins: its bytes, and its index for as many records as the block before it had.
     arrays: 2,
@@ -43,8 +43,8 @@ const RECORDED: Readonly<
     disk: { write: 3, writtenBytes: 186000, sync: 2 },
   },
   single: {
-    copies: 5000,
-    copiedBytes: 197000,
+    copies: 4000,
+    copiedBytes: 201000,
     views: 0,
     arrays: 2,
     strings: 0,
@@ -58,8 +58,8 @@ const RECORDED: Readonly<
     disk: { write: 2000, writtenBytes: 186000, sync: 2000 },
   },
   channels: {
-    copies: 5125,
-    copiedBytes: 203140,
+    copies: 4125,
+    copiedBytes: 207140,
     views: 1,
     // Every block had room for its 10 messages.
     arrays: 0,
@@ -72,8 +72,8 @@ const RECORDED: Readonly<
     disk: { write: 200, writtenBytes: 184900, sync: 200 },
   },
   live: {
-    copies: 7001,
-    copiedBytes: 367050,
+    copies: 6001,
+    copiedBytes: 371050,
     views: 1,
     // The store's set of what is pending grows to 1000. It gives its memory back when everything is acked.
     arrays: 9,

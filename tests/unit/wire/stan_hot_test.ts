@@ -7,6 +7,7 @@ import {
   decodePubMsg,
   decodesAsCtrlMsg,
   encodeMsgProto,
+  encodeMsgProtoOf,
   encodePubAck,
   encodePubAckError,
   encodeRedeliveryTail,
@@ -16,6 +17,7 @@ import {
   PubMsgView,
   redeliveryTailSize,
 } from "../../../src/wire/stan_hot.ts";
+import { equalsRange } from "../../../src/base/bytes.ts";
 import { stanErrorBytes } from "../../../src/wire/stan_errors.ts";
 import { INVALID, validate } from "../../../src/wire/stan_validate.ts";
 import { ascii, fromHex, toHex } from "./stan_support.ts";
@@ -108,6 +110,63 @@ test("invariant 3, trap 2 (3.1): fields of default value are left out", () => {
   assert.equal(toHex(out, 0, encodeRedeliveryTail(out, 0, 0)), "3001");
   assert.equal(redeliveryTailSize(0), 2);
 });
+
+test("3.1, 3.4: however a client arranges its PubMsg, what is stored of it is the same", () => {
+  const out = new Uint8Array(80_000).fill(0xaa);
+  const expected = new Uint8Array(80_000).fill(0xaa);
+  const view = new PubMsgView();
+  // Tags and lengths as short as they can be, and longer ones.
+  const field = (number: number, value: Uint8Array, tagSize: number, lengthSize: number): Uint8Array => {
+    const bytes = new Uint8Array(tagSize + lengthSize + value.length);
+    paddedVarint(bytes, 0, number * 8 + 2, tagSize);
+    paddedVarint(bytes, tagSize, value.length, lengthSize);
+    bytes.set(value, tagSize + lengthSize);
+    return bytes;
+  };
+  const part = (length: number, from: number) => new Uint8Array(length).map((_, i) => from + i * 7);
+  const other = field(1, part(5, 50), 1, 1);
+  for (const nameLength of [1, 3, 126, 127, 128, 300]) {
+    for (const dataLength of [0, 1, 2, 47, 127, 128, 16_383, 16_384, 65_536]) {
+      const name = part(nameLength, 97);
+      const data = part(dataLength, 200);
+      const size = (length: number) => length < 128 ? 1 : length < 16_384 ? 2 : 3;
+      for (const extra of [0, 1]) {
+        const names = field(3, name, 1, size(nameLength));
+        const datas = field(5, data, 1, size(dataLength));
+        const reply = field(4, part(extra * 9, 10), 1, 1);
+        const messages = [
+          [names, datas],
+          [names, reply, datas],
+          [datas, names],
+          [reply, names, other, datas],
+          [names, field(5, part(4, 0), 1, 1), datas],
+          [field(3, part(7, 0), 1, 1), names, datas, other],
+          [names, field(5, data, 1 + extra, size(dataLength) + 1)],
+          [field(3, name, 1 + extra, size(nameLength) + 1), datas],
+          [names, field(9, part(2, 0), 1, 1), datas],
+        ];
+        for (const [i, parts] of messages.entries()) {
+          const bytes = new Uint8Array(parts.flatMap((bytes) => [...bytes]));
+          assert.equal(decodePubMsg(bytes, 0, bytes.length, view), true);
+          const { replyStart, replyEnd, dataStart, dataEnd, subjectStart, subjectEnd } = view;
+          assert.deepEqual(bytes.slice(subjectStart, subjectEnd), name);
+          const [at, sequence] = [i + 1, i * 50];
+          const ranges = [replyStart, replyEnd, dataStart, dataEnd, STAMP_HIGH, STAMP_LOW] as const;
+          const end = encodeMsgProtoOf(out, at, sequence, bytes, subjectStart, subjectEnd, ...ranges);
+          assert.equal(end, encodeMsgProto(expected, at, sequence, name, bytes, ...ranges));
+          assert.ok(equalsRange(expected.subarray(0, end + 9), out, 0, end + 9), `${nameLength} ${dataLength} ${i}`);
+          out.fill(0xaa, 0, end);
+          expected.fill(0xaa, 0, end);
+        }
+      }
+    }
+  }
+});
+
+/** Writes `value` in exactly `size` bytes: with more than it takes, zeros follow that no encoder would write. */
+function paddedVarint(out: Uint8Array, at: number, value: number, size: number): void {
+  for (let i = 0; i < size; i++, value >>>= 7) out[at + i] = (value & 0x7f) | (i < size - 1 ? 0x80 : 0);
+}
 
 test("sizes slide over every boundary of lengths and of the copy loop", () => {
   const source = new Uint8Array(70_000).map((_, i) => i * 7);
