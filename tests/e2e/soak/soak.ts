@@ -27,7 +27,7 @@ export interface SoakOptions {
   readonly seed: number;
   readonly target: TargetName;
   /** Memory may grow by this share from the calm after the warm-up to the last one; undefined: not judged. */
-  readonly growthMax?: number;
+  readonly growthMax?: number | undefined;
   readonly tell: (text: string) => void;
 }
 
