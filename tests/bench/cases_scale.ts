@@ -8,6 +8,9 @@ import { IdleClient, StanPublisher, type StanSession, START_NEW_ONLY } from "./s
 const SUBSCRIPTIONS_EACH = 100;
 const SUBSCRIBE_WINDOW = 64;
 const CONNECT_WINDOW = 32;
+/** Messages after which a random order begins again. */
+const PICKS_EACH = 4;
+const PICKS_MIN = 4096;
 
 async function openClients(run: Run, names: Names, count: number): Promise<IdleClient[]> {
   const clients = Array.from({ length: count }, (_none, index) => new IdleClient(run, names.client("i", index)));
@@ -42,6 +45,17 @@ async function subscribeElsewhere(run: Run, names: Names, count: number): Promis
   return sessions;
 }
 
+/** Each of `channels` once, so that it exists, then picks at random: enough of them that nothing can learn what follows. */
+function randomOrder(channels: readonly string[]): string[] {
+  const order = [...channels];
+  let state = 1;
+  while (order.length < Math.max(PICKS_EACH * channels.length, PICKS_MIN)) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    order.push(channels[(state >>> 8) % channels.length]!);
+  }
+  return order;
+}
+
 /** Publishes with a window to channels in turn, beside what the job asks for. */
 export async function runBeside(run: Run): Promise<void> {
   const { job } = run;
@@ -55,7 +69,8 @@ export async function runBeside(run: Run): Promise<void> {
     { length: job.channels },
     (_none, i) => `${names.channel}.${String(i).padStart(width, "0")}`,
   );
-  const sender = new StanPublisher(session, channels, job.sizeBytes, job.window);
+  const order = job.shuffled ? randomOrder(channels) : channels;
+  const sender = new StanPublisher(session, order, job.sizeBytes, job.window);
   // Every channel exists, and everything that compiles while it runs has done so.
   await sender.publish(Math.max(job.warmup, job.storedMessages, job.channels * 2));
   run.start();

@@ -51,6 +51,8 @@ export interface Job {
   readonly queue: boolean;
   /** Channels that a publisher goes round. */
   readonly channels: number;
+  /** It takes them at random instead, the same ones in every run. */
+  readonly shuffled: boolean;
   /** What there is beside the measured publisher: subscriptions to other channels, registered clients, messages in the channel. */
   readonly otherSubscriptions: number;
   readonly otherClients: number;
@@ -83,6 +85,7 @@ export const JOB_DEFAULTS = {
   subjects: 1,
   queue: false,
   channels: 1,
+  shuffled: false,
   otherSubscriptions: 0,
   otherClients: 0,
   storedMessages: 0,

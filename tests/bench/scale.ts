@@ -1,7 +1,7 @@
 /**
- * Cost per message against the size of the world: from 1 to 10,000 channels, from 1 to 1,000 subscriptions on other channels,
- * from 1 to 1,000 clients that do nothing, from 10,000 to 10,000,000 messages in the channel. Prints one table per axis, and
- * with `--charts FOLDER` draws each as an SVG.
+ * Cost per message against the size of the world: from 1 to 10,000 channels, in turn and at random, from 1 to 1,000
+ * subscriptions on other channels, from 1 to 1,000 clients that do nothing, from 10,000 to 10,000,000 messages in the
+ * channel. Prints one table per axis, and with `--charts FOLDER` draws each as an SVG.
  *
  *     bun tests/bench/scale.ts --rounds 3 --charts docs/images
  */
@@ -25,6 +25,7 @@ interface Axis {
   readonly values: readonly number[];
   readonly store: "memory" | "file";
   readonly messages: number;
+  readonly shuffled?: boolean;
 }
 
 const AXES: readonly Axis[] = [
@@ -35,6 +36,15 @@ const AXES: readonly Axis[] = [
     values: [1, 10, 100, 1000, 10_000],
     store: "memory",
     messages: 500_000,
+  },
+  {
+    name: "channels-at-random",
+    what: "channels, published to at random",
+    key: "channels",
+    values: [1, 10, 100, 1000, 10_000],
+    store: "memory",
+    messages: 500_000,
+    shuffled: true,
   },
   {
     name: "subscriptions",
@@ -84,6 +94,7 @@ async function measure(settings: Settings, axis: Axis, value: number): Promise<n
       kind: "stan-beside",
       messages: axis.messages,
       [axis.key]: value,
+      shuffled: axis.shuffled ?? false,
       warmup: WARM_UP,
       host: HOST,
       port,
