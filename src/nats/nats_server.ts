@@ -365,7 +365,7 @@ export class NatsServer {
     if (due >= this.#wheelDueMs) return;
     this.#wheelTimer?.stop();
     this.#wheelDueMs = due;
-    this.#wheelTimer = this.#runtime.scheduler.after(Math.max(1, due - this.clockMs()), this.#wheelFired);
+    this.#wheelTimer = this.#runtime.scheduler.after(due - this.clockMs(), this.#wheelFired);
   }
 
   readonly #wheelFired = (): void => {

@@ -24,6 +24,10 @@ export interface TimerHandle {
 export interface Scheduler {
   /** Runs `work` once, after the events that are ready now (one flush per loop turn: runtime.md 1.4). */
   endOfTurn(work: () => void): void;
+  /**
+   * Runs `work` once, not before `delayMs` have passed; below 0: it was due so long ago. If it is late, what had arrived by
+   * then is handled first: a process that stood still must not take for silent who has answered meanwhile.
+   */
   after(delayMs: number, work: () => void): TimerHandle;
 }
 

@@ -141,6 +141,8 @@ export class Driver {
   figures: TurnFigures | undefined = undefined;
   #timer: TimerHandle | undefined;
   #timerDueMs = Infinity;
+  /** The timer came: the turn that ends next fires what is due. */
+  #isDue = false;
   #stopped = false;
 
   /** `failed` is called when a store could not be flushed: nothing of that turn is acknowledged, the server must stop. */
@@ -247,16 +249,21 @@ export class Driver {
     this.#requestTurn();
   }
 
-  /** The end of a turn: timers, deliveries, flush, answers. Also when nothing arrived but a timer is due. */
+  /** The end of a turn: timers, deliveries, flush, answers. */
   turn(): void {
     if (this.#stopped) return;
     const core = this.#core;
     if (!this.#begun) {
-      if (!core.hasWork && this.#clock.monotonicMs() < this.#timerDueMs) return;
+      if (!core.hasWork) return;
       this.begin();
     }
     const begunMs = this.#nowMs;
-    core.advance();
+    // Not whenever the clock says so: behind a standstill the answers that a timer waits for are still in the sockets. The
+    // scheduler knows when they were read.
+    if (this.#isDue) {
+      this.#isDue = false;
+      core.advance();
+    }
     const groups = core.endTurn();
     this.#countEvents();
     let answeredCount = 0;
@@ -287,11 +294,12 @@ export class Driver {
     if (dueMs >= this.#timerDueMs) return;
     this.#timer?.stop();
     this.#timerDueMs = dueMs;
-    this.#timer = this.#scheduler.after(Math.max(1, dueMs - this.#clock.monotonicMs()), this.#timerFired);
+    this.#timer = this.#scheduler.after(dueMs - this.#clock.monotonicMs(), this.#timerFired);
   }
 
   readonly #timerFired = (): void => {
     this.#timerDueMs = Infinity;
+    this.#isDue = true;
     this.begin();
   };
 

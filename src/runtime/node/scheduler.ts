@@ -3,10 +3,16 @@ import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import type { Scheduler, TimerHandle } from "../types.ts";
 
 /**
- * A timer that comes so late says that the process stood still. What the others have sent meanwhile is in the sockets: it is
- * read first, or they are taken for silent. (A process that is stopped and goes on looks at its timers before its sockets.)
+ * A timer that comes so late says that the process was busy or stood still. What the others have sent meanwhile is in the
+ * sockets: it is read first, or they are taken for silent. (A process that is stopped and goes on looks at its timers before
+ * its sockets.)
  */
-const LATE_MS = 100;
+const LATE_MS = 10;
+/** So late it stood still, and what it was about to send left only now: whoever is asked gets so long for an answer. */
+const STOOD_STILL_MS = 100;
+const ANSWER_MS = 200;
+/** A process that is late all the time has timers all the same. */
+const ROUNDS_MAX = 3;
 /** Larger delays overflow the platform's 32-bit counter and would fire at once. */
 const DELAY_MS_MAX = 0x7fff_ffff;
 
@@ -14,11 +20,13 @@ class Timer implements TimerHandle {
   #handle: ReturnType<typeof setTimeout> | undefined;
   #leftMs: number;
   #dueMs: number;
+  /** How often it went around the loop because it was late. */
+  #rounds = 0;
   #work: (() => void) | undefined;
 
   constructor(delayMs: number, work: () => void) {
     this.#leftMs = Math.max(0, delayMs);
-    this.#dueMs = performance.now() + this.#leftMs;
+    this.#dueMs = performance.now() + delayMs;
     this.#work = work;
     this.#arm();
   }
@@ -44,11 +52,14 @@ class Timer implements TimerHandle {
       return;
     }
     const nowMs = performance.now();
-    if (nowMs - this.#dueMs > LATE_MS) {
-      // Once around the loop; if it stands still again, once more. Not by a timer alone: that could be due in this very round.
-      this.#dueMs = nowMs;
+    const lateMs = nowMs - this.#dueMs;
+    if (lateMs > LATE_MS && this.#rounds < ROUNDS_MAX) {
+      this.#rounds++;
+      const waitMs = lateMs > STOOD_STILL_MS ? ANSWER_MS : 1;
+      this.#dueMs = nowMs + waitMs;
+      // Once around the loop. Not by a timer alone: that could be due in this very round.
       setImmediate(() => {
-        if (this.#work !== undefined) this.#handle = setTimeout(() => this.#fired(), 1);
+        if (this.#work !== undefined) this.#handle = setTimeout(() => this.#fired(), waitMs);
       });
       return;
     }

@@ -312,3 +312,29 @@ test("trap 52 (29.3): the port is opened when the service has subscribed, so who
   assert.equal(receivers, 1);
   wire.client().connectStan("me");
 });
+
+test("7.6, runtime 1.4: who answers while the server stands still keeps its client ID, whatever else arrives first", async () => {
+  const wire = await openWire();
+  const [held, rival, other] = [wire.client(), wire.client(), wire.client()];
+  held.connectStan("wanted");
+  other.connectStan("me");
+  held.answering.clear();
+  const reply = wire.inbox();
+  rival.subscribe(reply);
+  rival.publish(wire.discover, connectRequest("wanted"), reply);
+  const [probe] = held.take("_INBOX.hb.wanted");
+  assert.ok(probe !== undefined, "the old registration is asked");
+  // Nothing is read and no timer comes for longer than a probe takes; then others are read before the one that was asked.
+  wire.runtime.nowMs += 5000;
+  assert.equal(other.publishStan("foo"), "");
+  other.send("PING\r\n");
+  assert.deepEqual(rival.take(reply), []);
+  held.publish(probe.reply, new Uint8Array(0));
+  const [answer] = rival.take(reply);
+  assert.equal(decode("ConnectResponse", answer!.payload).error, "stan: clientID already registered");
+  // One who says nothing is replaced, by the timer.
+  rival.publish(wire.discover, connectRequest("wanted"), reply);
+  assert.equal(held.take("_INBOX.hb.wanted").length, 1);
+  wire.pass(1000);
+  assert.equal(decode("ConnectResponse", rival.take(reply)[0]!.payload).error, "");
+});

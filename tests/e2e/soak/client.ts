@@ -23,6 +23,8 @@ const CLUSTER_ID = "test-cluster";
 /** A request that takes longer is a failure: nothing here keeps the server busy for so long. */
 const REQUEST_MS_MAX = 20_000;
 const NOTHING = new Uint8Array(0);
+/** What happened to an application before a violation, as far back as it is told. */
+const NOTED_MAX = 12;
 
 /** What all applications share. */
 export interface Stage {
@@ -73,6 +75,8 @@ export class Application implements LinkOwner {
   #prefix = "";
   #connectionId = "";
   #pubPrefix = "";
+  /** What happened to it last, and when. */
+  readonly #last: string[] = [];
   readonly #waiting = new Map<string, (payload: Uint8Array) => void>();
   /** Publishes whose ack is awaited. */
   readonly #unacked = new Map<string, { channel: ChannelTruth; number: number }>();
@@ -93,6 +97,17 @@ export class Application implements LinkOwner {
   #count(what: string, by = 1): void {
     const { counters } = this.#stage;
     counters[what] = (counters[what] ?? 0) + by;
+  }
+
+  /** Counts something that is told with a violation. */
+  #note(what: string): void {
+    this.#count(what);
+    this.#last.push(`${new Date().toISOString().slice(14, 23)} ${what}`);
+    if (this.#last.length > NOTED_MAX) this.#last.shift();
+  }
+
+  #violate(text: string): void {
+    this.#violate(`${text} (before it: ${this.#last.join(", ")})`);
   }
 
   // Life ---------------------------------------------------------------------------------------------------------------
@@ -117,19 +132,19 @@ export class Application implements LinkOwner {
     if (response === undefined) return;
     const decoded = decodeConnectResponse(response, 0, response.length);
     if (decoded === undefined || decoded.error !== "") {
-      this.#stage.violate(`${this.clientId}: connect was refused: ${decoded?.error ?? "no response"}`);
+      this.#violate(`connect was refused: ${decoded?.error ?? "no response"}`);
       return;
     }
     this.#pubPrefix = decoded.pubPrefix;
     this.isRegistered = true;
-    this.#count("connects");
+    this.#note("connects");
   }
 
   /** Dies without a word. The server keeps what it knew of it for a while. */
   kill(): void {
     this.#link?.kill();
     this.#forget();
-    this.#count("kills");
+    this.#note("kills");
   }
 
   /** Says goodbye. */
@@ -141,12 +156,12 @@ export class Application implements LinkOwner {
     if (response === undefined) return;
     const decoded = decodeCloseResponse(response, 0, response.length);
     if (decoded?.error !== "") {
-      this.#stage.violate(`${this.clientId}: close was refused: ${decoded?.error ?? "no response"}`);
+      this.#violate(`close was refused: ${decoded?.error ?? "no response"}`);
     }
     // Acks of its publishes may be behind the answer (26.3); it does not wait for them.
     this.#link?.kill();
     this.#forget();
-    this.#count("closes");
+    this.#note("closes");
   }
 
   /** Loses its connection and gets another one, as a client library does. The registration goes on. */
@@ -155,6 +170,7 @@ export class Application implements LinkOwner {
     if (link === undefined) return;
     link.kill();
     this.#link = undefined;
+    this.#note("cuts");
     // Whatever was under way to us is lost, acks of publishes too.
     this.#unacked.clear();
     for (const held of this.held.values()) held.wasInterrupted = true;
@@ -165,7 +181,7 @@ export class Application implements LinkOwner {
     // Killed meanwhile, or started again.
     if (life !== this.#life || !this.isRegistered) return back.kill();
     this.#link = back;
-    this.#count("reconnects");
+    this.#note("reconnects");
     // 20.2: what it asked for and got no answer to is ended by the only name it knows.
     for (const held of [...this.held.values()]) if (held.isUnknown) await this.#endUnknown(held);
   }
@@ -181,7 +197,7 @@ export class Application implements LinkOwner {
     const link = this.#link;
     if (link === undefined) return;
     link.isFrozen = true;
-    this.#count("freezes");
+    this.#note("freezes");
     await pause(ms);
     link.isFrozen = false;
   }
@@ -196,7 +212,7 @@ export class Application implements LinkOwner {
   }
 
   lost(why: string): void {
-    this.#stage.violate(`${this.clientId}: its connection was lost: ${why}`);
+    this.#violate(`its connection was lost: ${why}`);
     this.#forget();
   }
 
@@ -219,14 +235,14 @@ export class Application implements LinkOwner {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(reply);
-        this.#stage.violate(`${this.clientId}: no answer to ${subject} within ${REQUEST_MS_MAX} ms`);
+        this.#violate(`no answer to ${subject} within ${REQUEST_MS_MAX} ms`);
         resolve(undefined);
       }, REQUEST_MS_MAX);
       this.#waiting.set(reply, (answer) => {
         clearTimeout(timer);
         this.#waiting.delete(reply);
         if (answer === NO_RESPONDERS && this.#link === link) {
-          this.#stage.violate(`${this.clientId}: nobody answers on ${subject}`);
+          this.#violate(`nobody answers on ${subject}`);
         }
         if (answer === NO_RESPONDERS) return resolve(undefined);
         first(answer);
@@ -322,7 +338,7 @@ export class Application implements LinkOwner {
     }
     const decoded = decodeSubscriptionResponse(response, 0, response.length);
     if (decoded === undefined || decoded.error !== "") {
-      this.#stage.violate(`${this.clientId}: subscribe to ${key} was refused: ${decoded?.error ?? "no response"}`);
+      this.#violate(`subscribe to ${key} was refused: ${decoded?.error ?? "no response"}`);
       this.held.delete(inbox);
       return false;
     }
@@ -355,7 +371,7 @@ export class Application implements LinkOwner {
     }
     if (response === undefined) return;
     const error = decodeSubscriptionResponse(response, 0, response.length)?.error;
-    if (error !== "") this.#stage.violate(`${this.clientId}: the end of ${held.key} was refused: ${error}`);
+    if (error !== "") this.#violate(`the end of ${held.key} was refused: ${error}`);
     this.#checkEnd(held);
     this.held.delete(held.inbox);
     this.#count(isUnsubscribe ? "unsubscribes" : "subscription closes");
@@ -375,7 +391,7 @@ export class Application implements LinkOwner {
     if (held !== undefined) return this.#delivered(held, payload);
     if (subject === `${this.#prefix}.a`) return this.#pubAck(payload);
     if (subject === `${this.#prefix}.h`) {
-      this.#count("heartbeats");
+      this.#note("heartbeats");
       return this.#link?.publish(reply, NOTHING);
     }
     const answered = this.#waiting.get(subject);
@@ -385,11 +401,11 @@ export class Application implements LinkOwner {
 
   #pubAck(payload: Uint8Array): void {
     const ack = decodeMessage("PubAck", payload, 0, payload.length) as { guid: string; error: string } | undefined;
-    if (ack === undefined) return this.#stage.violate(`${this.clientId}: a PubAck that does not decode`);
+    if (ack === undefined) return this.#violate(`a PubAck that does not decode`);
     const publish = this.#unacked.get(ack.guid);
     if (publish === undefined) return;
     this.#unacked.delete(ack.guid);
-    if (ack.error !== "") return this.#stage.violate(`${this.clientId}: publish was refused: ${ack.error}`);
+    if (ack.error !== "") return this.#violate(`publish was refused: ${ack.error}`);
     publish.channel.acked.add(publish.number);
     this.#count("acks");
   }

@@ -56,6 +56,8 @@ const VIOLATIONS_MAX = 100;
 /** The time in which everything must come to its end after the storm: several ack waits, and heartbeats of the dead. */
 const CALM_MS_MAX = 40_000;
 const POLL_MS = 100;
+/** Of the server's lines about a client, told with its violation. */
+const SAID_LINES = 3;
 /** How often the server stands still, and how long. */
 const STALL_EVERY_MS = [3000, 12_000] as const;
 const STALL_MS = [100, 2000] as const;
@@ -104,7 +106,7 @@ class Soak {
       channels,
       counters: {},
       groups: new Map<string, Claim>(),
-      violate: (text) => this.#violations.add(text),
+      violate: (text) => this.#violations.add(text + this.#saidOf(text)),
       nextNumber: 1,
       isCalm: false,
     };
@@ -155,6 +157,15 @@ class Soak {
     return `${publishes} publishes, ${deliveries} deliveries, ${redeliveries} redeliveries, ${kills} kills, ` +
       `${reconnects} reconnects, our own timers late by up to ${this.#lagMsMax.toFixed(0)} ms, ` +
       `${this.#violations.count} violations`;
+  }
+
+  /** What the server said last of the client that `text` begins with. */
+  #saidOf(text: string): string {
+    const [client = ""] = text.split(":", 1);
+    const lines = this.#server.log.split("\n").filter((line) =>
+      line.includes(`${client}]`) || line.includes(`"${client}"`)
+    );
+    return lines.length === 0 ? "" : `; the server said of it: ${lines.slice(-SAID_LINES).join(" | ")}`;
   }
 
   // Storm --------------------------------------------------------------------------------------------------------------
