@@ -17,6 +17,13 @@ export function hashRange(bytes: Uint8Array, start: number, end: number, seed: n
   return hash;
 }
 
+/** The hash of the bytes behind a byte string, the same as {@link hashRange} gives, without making them. */
+export function hashText(text: string, seed: number): number {
+  let hash = seed;
+  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+  return hash;
+}
+
 /** True when `a` as a whole equals `bytes[start, end)`. */
 export function equalsRange(a: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
   const length = a.length;

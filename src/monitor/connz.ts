@@ -211,8 +211,8 @@ function ownRow({ time, runtimeVersion }: NatsView, own: OwnConnection): Row {
   };
 }
 
-function recordOf({ subject, queue, sidText, delivered, max }: Subscription): SubscriptionRecord {
-  return { subject, queue, sid: sidText, delivered, max };
+function recordOf({ subject, queue, sid, delivered, max }: Subscription): SubscriptionRecord {
+  return { subject, queue, sid, delivered, max };
 }
 
 function connectionObject(

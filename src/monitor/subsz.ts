@@ -117,9 +117,9 @@ function ownersOf({ own }: NatsView): Map<Subscription, Owner> {
 }
 
 function detailOf(subscription: Subscription, account: string, owners: Map<Subscription, Owner>): Json {
-  const { subject, queue, sidText, delivered, max, connection } = subscription;
+  const { subject, queue, delivered, max, connection } = subscription;
   const owner = connection === null ? owners.get(subscription) : undefined;
-  const record = { subject, queue, sid: owner?.sid ?? sidText, delivered, max };
+  const record = { subject, queue, sid: owner?.sid ?? subscription.sid, delivered, max };
   return subscriptionDetail(
     record,
     connection?.id ?? owner?.connectionId ?? 0,

@@ -244,12 +244,12 @@ export class Access implements LoginHost {
       this.#permit(permissions);
     }
     for (const subscription of host.subscriptions.values()) {
-      const { subject, queue, sidText } = subscription;
+      const { subject, queue, sid } = subscription;
       subscription.filtered = rules?.filtersDeliveries(subject) === true;
       if (rules === null || rules.allowsSubscribe(subject, queue)) continue;
       host.drop(subscription);
-      host.write(errorLine(subscriptionRemoval(subject, sidText)));
-      const what = displayText(`Removed sub ${quoted(subject)} (sid ${quoted(sidText)})`);
+      host.write(errorLine(subscriptionRemoval(subject, sid)));
+      const what = displayText(`Removed sub ${quoted(subject)} (sid ${quoted(sid)})`);
       this.#server.log.info(`${what} for ${userText(user)} - not authorized`);
     }
   }

@@ -30,10 +30,13 @@ export interface BusMessage {
 }
 
 export interface BusReceiver {
-  receive(message: BusMessage): void;
+  /** `through` is what `subscribe` returned: a receiver of many subscriptions is told which of them it is. */
+  receive(message: BusMessage, through: BusSubscription): void;
 }
 
 export interface BusSubscription {
+  /** What it was made for, as `subscribe` was told: one receiver may serve thousands, and needs no object for each. */
+  readonly owner: unknown;
   unsubscribe(): void;
 }
 
@@ -48,7 +51,7 @@ export interface Destination {
 
 export interface Bus {
   /** Byte strings. Takes effect at once for everything that is received afterwards. */
-  subscribe(subject: string, receiver: BusReceiver): BusSubscription;
+  subscribe(subject: string, receiver: BusReceiver, owner?: unknown): BusSubscription;
   /**
    * Sees the messages of clients on `subject` without counting as interest: a request that nobody else takes is still answered
    * with "no responders". Absent where the far side cannot keep the two apart; nothing but diagnosis may need it.

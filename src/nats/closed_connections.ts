@@ -118,9 +118,9 @@ export class ClosedConnections {
     const room = Math.min(CLOSED_SUBSCRIPTIONS_MAX, CLOSED_SUBSCRIPTIONS_TOTAL_MAX - this.#subscriptionTotal);
     if (subscriptions.size === 0 || room <= 0) return NONE;
     const records: SubscriptionRecord[] = [];
-    for (const { subject, queue, sidText, delivered, max } of subscriptions.values()) {
+    for (const { subject, queue, sid, delivered, max } of subscriptions.values()) {
       if (records.length === room) break;
-      records.push({ subject, queue, sid: sidText, delivered, max });
+      records.push({ subject, queue, sid, delivered, max });
     }
     return records;
   }

@@ -420,7 +420,7 @@ export class Connection
 
   /** An HMSG that is nothing but a status header. It does not count against UNSUB's maximum (reference 2.9.10). */
   deliverStatus(subscription: Subscription, entry: SubjectEntry, header: Uint8Array): void {
-    this.write(statusFrame(entry.subject, subscription.sidText, header));
+    this.write(statusFrame(entry.subject, subscription.sid, header));
   }
 
   // Operations ---------------------------------------------------------------------------------------------------------
@@ -521,11 +521,11 @@ export class Connection
   ): void {
     const subject = byteString(buffer, subjectStart, subjectEnd);
     const queue = byteString(buffer, queueStart, queueEnd);
-    const sidText = byteString(buffer, sidStart, sidEnd);
+    const sid = byteString(buffer, sidStart, sidEnd);
     const { options, log } = this.#server;
-    if (log.traceEnabled) this.#trace("<<-", `SUB ${subject} ${queue === "" ? "" : queue + " "}${sidText}`);
+    if (log.traceEnabled) this.#trace("<<-", `SUB ${subject} ${queue === "" ? "" : queue + " "}${sid}`);
     // The order of the checks is the reference's: a sid in use hides an invalid subject, but not the limit.
-    const refusal = this.#access.subscribeRefusal(subject, queue, sidText);
+    const refusal = this.#access.subscribeRefusal(subject, queue, sid);
     if (refusal !== "") return this.#error(refusal);
     if (options.maxSubscriptionTokens > 0 && tokenCount(subject) > options.maxSubscriptionTokens) {
       return this.#error(tooManyTokensViolation(subject));
@@ -533,20 +533,20 @@ export class Connection
     if (options.maxSubscriptions > 0 && this.subscriptions.size >= options.maxSubscriptions) {
       return this.#error(NATS_ERROR.maxSubscriptions);
     }
-    if (!this.subscriptions.has(sidText)) {
+    if (!this.subscriptions.has(sid)) {
       if (!isSubscriptionSubject(subject)) return this.#error(NATS_ERROR.invalidSubject);
-      const subscription = new Subscription(this, null, subject, queue, buffer.slice(sidStart, sidEnd), sidText);
+      const subscription = new Subscription(this, null, subject, queue, sid);
       if (this.permissions !== null) subscription.filtered = this.permissions.rules.filtersDeliveries(subject);
-      this.subscriptions.set(sidText, subscription);
+      this.subscriptions.set(sid, subscription);
       this.router.add(subscription);
     }
     if (this.verbose) this.write(OK_LINE);
   }
 
   unsubscribe(buffer: Uint8Array, sidStart: number, sidEnd: number, max: number): void {
-    const sidText = byteString(buffer, sidStart, sidEnd);
-    if (this.#server.log.traceEnabled) this.#trace("<<-", `UNSUB ${sidText}${max > 0 ? " " + max : ""}`);
-    const subscription = this.subscriptions.get(sidText);
+    const sid = byteString(buffer, sidStart, sidEnd);
+    if (this.#server.log.traceEnabled) this.#trace("<<-", `UNSUB ${sid}${max > 0 ? " " + max : ""}`);
+    const subscription = this.subscriptions.get(sid);
     if (subscription !== undefined) {
       if (max > subscription.delivered) subscription.max = max;
       else this.drop(subscription);
@@ -646,7 +646,7 @@ export class Connection
   // Details ------------------------------------------------------------------------------------------------------------
 
   drop(subscription: Subscription): void {
-    this.subscriptions.delete(subscription.sidText);
+    this.subscriptions.delete(subscription.sid);
     this.router.remove(subscription);
   }
 

@@ -22,6 +22,8 @@ export const CONGESTION_LOW_BYTES = 262_144;
 const QUEUED_OVERHEAD_BYTES = 64;
 
 const EMPTY = new Uint8Array(0);
+const MSG = bytesOf("MSG ");
+const SPACE = 32;
 const CR = 13;
 const LF = 10;
 
@@ -118,10 +120,12 @@ interface QueuedMessage {
 
 /** An interest of the program itself, and what ends it: one object for both, for there is one per ack inbox. */
 class OwnSubscription extends Subscription implements BusSubscription {
+  readonly owner: unknown;
   readonly #router: Router;
 
-  constructor(router: Router, receiver: BusReceiver, subject: string) {
-    super(null, receiver, subject, "", EMPTY, "");
+  constructor(router: Router, receiver: BusReceiver, subject: string, owner: unknown) {
+    super(null, receiver, subject, "", "");
+    this.owner = owner;
     this.#router = router;
   }
 
@@ -173,8 +177,7 @@ export class Router implements Bus {
 
   /** A literal subscription changes one entry only; all others stay resolved. */
   #touch(subject: string): void {
-    const bytes = bytesOf(subject);
-    const entry = this.subjects.peek(bytes, 0, bytes.length);
+    const entry = this.subjects.peek(subject);
     if (entry !== null) entry.generation = -1;
   }
 
@@ -234,9 +237,9 @@ export class Router implements Bus {
     let reached = 0;
     for (let i = 0; i < plain.length; i++) {
       const subscription = plain[i]!;
-      if (subscription.closed) continue;
       const connection = subscription.connection;
       if (connection === null) {
+        if (subscription.receiver === null) continue;
         this.#hand(subscription, publisher, parser, entry);
         if (!subscription.passive) reached++;
       } else if (connection !== publisher || publisher.echo) {
@@ -284,14 +287,15 @@ export class Router implements Bus {
     message.payloadEnd = parser.payloadEnd;
     message.publisher = publisher;
     message.entry = entry;
-    subscription.receiver!.receive(message);
+    // Only the program's own have a receiver.
+    subscription.receiver!.receive(message, subscription as OwnSubscription);
   }
 
   /** 503 to the publisher's own plain subscription on the reply; nothing when it has none (nats-server.md 3.8). */
   answerNoResponders(publisher: Connection, reply: SubjectEntry): void {
     for (let i = 0; i < reply.plain.length; i++) {
       const subscription = reply.plain[i]!;
-      if (subscription.connection !== publisher || subscription.closed) continue;
+      if (subscription.connection !== publisher) continue;
       publisher.deliverStatus(subscription, reply, NO_RESPONDERS_HEADER);
       return;
     }
@@ -299,14 +303,14 @@ export class Router implements Bus {
 
   // The bus ------------------------------------------------------------------------------------------------------------
 
-  subscribe(subject: string, receiver: BusReceiver): BusSubscription {
-    const subscription = new OwnSubscription(this, receiver, subject);
+  subscribe(subject: string, receiver: BusReceiver, owner?: unknown): BusSubscription {
+    const subscription = new OwnSubscription(this, receiver, subject, owner);
     this.add(subscription);
     return subscription;
   }
 
   watch(subject: string, receiver: BusReceiver): BusSubscription {
-    const subscription = new OwnSubscription(this, receiver, subject);
+    const subscription = new OwnSubscription(this, receiver, subject, undefined);
     subscription.passive = true;
     this.add(subscription);
     return subscription;
@@ -377,9 +381,8 @@ export class Router implements Bus {
     let receivers = 0;
     for (let i = 0; i < plain.length; i++) {
       const subscription = plain[i]!;
-      if (subscription.closed) continue;
       const connection = subscription.connection;
-      if (connection === null) receivers += subscription.passive ? 0 : 1;
+      if (connection === null) receivers += subscription.receiver === null || subscription.passive ? 0 : 1;
       else if (writeFrame(connection, subscription, entry.heads[i]!, reply, head, start, end, tail, tailLength)) {
         reached++;
       }
@@ -393,7 +396,7 @@ export class Router implements Bus {
         const subscription = group.members[index]!;
         const connection = subscription.connection;
         // Internal receivers are never members of a group: `subscribe` takes no queue.
-        if (!subscription.closed && connection !== null) {
+        if (connection !== null) {
           const frame = group.heads[index]!;
           if (writeFrame(connection, subscription, frame, reply, head, start, end, tail, tailLength)) {
             reached++;
@@ -441,7 +444,7 @@ export class Router implements Bus {
     for (const { entry, bytes, replyLength } of queue) {
       const resolved = this.#resolved(entry);
       for (const subscription of resolved.plain) {
-        if (subscription.receiver === null || subscription.closed) continue;
+        if (subscription.receiver === null) continue;
         message.buffer = bytes;
         message.subjectStart = 0;
         message.subjectEnd = 0;
@@ -452,7 +455,7 @@ export class Router implements Bus {
         message.publisher = null;
         message.entry = resolved;
         subscription.delivered++;
-        subscription.receiver.receive(message);
+        subscription.receiver.receive(message, subscription as OwnSubscription);
       }
     }
   }
@@ -474,12 +477,13 @@ function reachable(subscriptions: readonly Subscription[], subject: string): rea
 /** `MSG <subject> <sid> ` */
 function frameHead(entry: SubjectEntry, subscription: Subscription): Uint8Array {
   if (subscription.connection === null) return EMPTY;
-  const head = new Uint8Array(6 + entry.length + subscription.sid.length);
-  head.set([77, 83, 71, 32]);
-  const subjectEnd = copyRange(head, 4, entry.names, entry.nameStart, entry.nameEnd);
-  head[subjectEnd] = 32;
-  head.set(subscription.sid, subjectEnd + 1);
-  head[head.length - 1] = 32;
+  const { sid } = subscription;
+  const head = new Uint8Array(6 + entry.length + sid.length);
+  head.set(MSG);
+  let at = copyRange(head, MSG.length, entry.names, entry.nameStart, entry.nameEnd);
+  head[at++] = SPACE;
+  for (let i = 0; i < sid.length; i++) head[at++] = sid.charCodeAt(i);
+  head[at] = SPACE;
   return head;
 }
 

@@ -6,7 +6,7 @@
  * every entry that was not used since the last sweep. An entry that was dropped while somebody still holds it stays
  * correct: it is resolved anew at each use.
  */
-import { byteString, copyRange, equalRanges, hashRange } from "../base/bytes.ts";
+import { byteString, copyRange, equalRanges, hashRange, hashText } from "../base/bytes.ts";
 import type { Destination } from "./bus.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -186,9 +186,12 @@ export class SubjectTable {
     return entry;
   }
 
-  /** The entry, if there is one. */
-  peek(bytes: Uint8Array, start: number, end: number): SubjectEntry | null {
-    return this.#find(hashRange(bytes, start, end, this.#seed), bytes, start, end);
+  /** The entry of a byte string, if there is one. */
+  peek(subject: string): SubjectEntry | null {
+    const hash = hashText(subject, this.#seed);
+    let entry = this.#buckets[slotOf(hash, this.#mask)]!;
+    while (entry !== null && (entry.hash !== hash || entry.subject !== subject)) entry = entry.next!;
+    return entry;
   }
 
   #find(hash: number, bytes: Uint8Array, start: number, end: number): SubjectEntry | null {

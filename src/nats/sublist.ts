@@ -12,8 +12,8 @@ interface Collection {
 }
 
 /**
- * Subscriptions that stand at one place. Most places hold exactly one (an inbox), which costs no collection. Sets keep the
- * order of arrival, and a connection that leaves with 100,000 subscriptions on one subject stays linear.
+ * Subscriptions that stand at one place. Sets keep the order of arrival, and a connection that leaves with 100,000
+ * subscriptions on one subject stays linear.
  */
 class Leaf {
   #only: Subscription | undefined = undefined;
@@ -101,7 +101,8 @@ export interface MatchResult {
 const NO_GROUPS: readonly (readonly Subscription[])[] = [];
 
 export class Sublist {
-  readonly #literals = new Map<string, Leaf>();
+  /** Nearly all hold one subscription that is in no group (an inbox): it stands here itself. */
+  readonly #literals = new Map<string, Subscription | Leaf>();
   readonly #root = new Level();
   #count = 0;
   #wildcardCount = 0;
@@ -131,9 +132,7 @@ export class Sublist {
     this.#insertCount++;
     const subject = subscription.subject;
     if (!hasWildcard(subject)) {
-      let leaf = this.#literals.get(subject);
-      if (leaf === undefined) this.#literals.set(subject, leaf = new Leaf());
-      leaf.add(subscription);
+      this.#insertLiteral(subscription);
       return false;
     }
     this.#wildcardCount++;
@@ -155,12 +154,33 @@ export class Sublist {
     return true;
   }
 
+  #insertLiteral(subscription: Subscription): void {
+    const { subject, queue } = subscription;
+    const here = this.#literals.get(subject);
+    if (here instanceof Leaf) return here.add(subscription);
+    if (here === undefined && queue === "") {
+      this.#literals.set(subject, subscription);
+      return;
+    }
+    const leaf = new Leaf();
+    if (here !== undefined) leaf.add(here);
+    leaf.add(subscription);
+    this.#literals.set(subject, leaf);
+  }
+
+  #removeLiteral(subscription: Subscription): boolean {
+    const { subject } = subscription;
+    const here = this.#literals.get(subject);
+    if (here === subscription) return this.#literals.delete(subject);
+    if (!(here instanceof Leaf) || !here.remove(subscription)) return false;
+    if (here.empty) this.#literals.delete(subject);
+    return true;
+  }
+
   /** Removes; returns true when the subject has wildcards. A subscription that is not there is not an error. */
   remove(subscription: Subscription): boolean {
     const subject = subscription.subject;
-    const leaf = this.#literals.get(subject);
-    if (leaf !== undefined && leaf.remove(subscription)) {
-      if (leaf.empty) this.#literals.delete(subject);
+    if (this.#removeLiteral(subscription)) {
       this.#count--;
       this.#removeCount++;
       return false;
@@ -197,15 +217,19 @@ export class Sublist {
 
   /** Every subscription: the literal ones in the order in which their subjects came, then those with wildcards. */
   *all(): IterableIterator<Subscription> {
-    for (const leaf of this.#literals.values()) yield* leaf.all();
+    for (const here of this.#literals.values()) {
+      if (here instanceof Leaf) yield* here.all();
+      else yield here;
+    }
     yield* allBelow(this.#root);
   }
 
   /** Everything interested in the published `subject`, whose tokens are all literal here (3.5). */
   match(subject: string): MatchResult {
     const into: Collection = { plain: [], groups: undefined };
-    const leaf = this.#literals.get(subject);
-    if (leaf !== undefined) leaf.collect(into);
+    const here = this.#literals.get(subject);
+    if (here instanceof Leaf) here.collect(into);
+    else if (here !== undefined) into.plain.push(here);
     if (this.#wildcardCount > 0) matchBelow(this.#root, subject.split("."), 0, into);
     return { plain: into.plain, groups: into.groups === undefined ? NO_GROUPS : [...into.groups.values()] };
   }

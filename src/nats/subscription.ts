@@ -13,9 +13,8 @@ export class Subscription {
   readonly subject: string;
   /** Byte string, "" for none. */
   readonly queue: string;
-  /** As the client wrote it; empty for internal ones. */
-  readonly sid: Uint8Array;
-  readonly sidText: string;
+  /** As the client wrote it, as a byte string; "" for internal ones. */
+  readonly sid: string;
   /** Deliveries since SUB (3.6: UNSUB counts from there). */
   delivered = 0;
   /** Removed after this many deliveries; 0 = no limit. */
@@ -24,8 +23,6 @@ export class Subscription {
   filtered = false;
   /** Internal, and only looks on: who publishes must not take it for somebody who answers. */
   passive = false;
-  /** Set on removal: a copy under way in the same batch must not be delivered (trap 50). */
-  closed = false;
   #alone: readonly Subscription[] | undefined;
 
   constructor(
@@ -33,15 +30,18 @@ export class Subscription {
     receiver: BusReceiver | null,
     subject: string,
     queue: string,
-    sid: Uint8Array,
-    sidText: string,
+    sid: string,
   ) {
     this.connection = connection;
     this.receiver = receiver;
     this.subject = subject;
     this.queue = queue;
     this.sid = sid;
-    this.sidText = sidText;
+  }
+
+  /** It was removed: a copy under way in the same batch must not be delivered (trap 50). */
+  get closed(): boolean {
+    return this.connection === null && this.receiver === null;
   }
 
   /** A list of this one. */
@@ -54,7 +54,6 @@ export class Subscription {
    * connection that is gone would stay in memory.
    */
   close(): void {
-    this.closed = true;
     this.connection = null;
     this.receiver = null;
   }

@@ -72,28 +72,27 @@ class PublishReceiver implements BusReceiver {
   }
 }
 
-/** The ack inbox of one incarnation of a subscription. */
+/** Acks: one for the ack inboxes of all subscriptions, each of which owns what the bus keeps for its inbox. */
 class AckReceiver implements BusReceiver {
   readonly #driver: Driver;
   readonly #core: StreamingCore;
-  readonly #subscription: StanSubscription;
-  readonly #incarnation: number;
 
-  constructor(driver: Driver, core: StreamingCore, subscription: StanSubscription) {
+  constructor(driver: Driver, core: StreamingCore) {
     this.#driver = driver;
     this.#core = core;
-    this.#subscription = subscription;
-    this.#incarnation = subscription.incarnation;
   }
 
-  receive(message: BusMessage): void {
+  receive(message: BusMessage, inbox: BusSubscription): void {
     const { traffic } = this.#driver;
     traffic.acks++;
     traffic.ackBytes += message.payloadEnd - message.payloadStart;
     this.#driver.begin();
+    const subscription = inbox.owner as StanSubscription;
+    // An inbox that the turn under way has ended is listened to until its end; its acks do not count any more (trap 20).
+    if (subscription.listener !== inbox) return;
     this.#core.acknowledge(
-      this.#subscription,
-      this.#incarnation,
+      subscription,
+      subscription.incarnation,
       message.buffer,
       message.payloadStart,
       message.payloadEnd,
@@ -127,6 +126,7 @@ export class Driver {
   readonly #requestTurn: () => void;
   readonly #failed: (error: unknown) => void;
   readonly #subscriptions: BusSubscription[] = [];
+  readonly #acks: AckReceiver;
   readonly #replyPrefix: string;
   readonly #wall = { high: 0, low: 0 };
   readonly #tail = new Uint8Array(16);
@@ -164,6 +164,7 @@ export class Driver {
     this.#replyPrefix = `_INBOX.${options.replyName}`;
     this.#requestTurn = options.requestTurn;
     this.#failed = options.failed;
+    this.#acks = new AckReceiver(this, options.core);
   }
 
   /**
@@ -387,10 +388,7 @@ export class Driver {
     const { effects } = core;
     for (const subscription of effects.listen) {
       if (!subscription.online || subscription.listener !== undefined) continue;
-      subscription.listener = this.#bus.subscribe(
-        subscription.record.ackInbox,
-        new AckReceiver(this, core, subscription),
-      );
+      subscription.listener = this.#bus.subscribe(subscription.record.ackInbox, this.#acks, subscription);
     }
     for (let i = 0; i < effects.segments.length; i++) this.#send(effects.segments[i]!);
     for (const listener of effects.unlisten) (listener as BusSubscription).unsubscribe();

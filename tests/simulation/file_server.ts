@@ -1,6 +1,6 @@
 /** Driver, streaming core and FILE store on a simulated disk, with clients on a bus of one page. */
 import { bytesOf, byteString } from "../../src/base/bytes.ts";
-import type { Bus, BusMessage, BusReceiver, Destination } from "../../src/nats/bus.ts";
+import type { Bus, BusMessage, BusReceiver, BusSubscription, Destination } from "../../src/nats/bus.ts";
 import { Driver } from "../../src/server/driver.ts";
 import { FileStore } from "../../src/store/file/file_store.ts";
 import { FILE_STORE_DEFAULTS } from "../../src/store/file/options.ts";
@@ -44,26 +44,32 @@ class Message implements BusMessage {
   }
 }
 
+/** What stands behind a subject. */
+interface Interest extends BusSubscription {
+  readonly receiver: BusReceiver;
+}
+
 /** Subjects to receivers: literal ones, and those that end in `.*` or `.>`. */
 class PlainBus implements Bus {
   readonly maxPayload = 1_048_576;
   onDrained: (() => void) | undefined = undefined;
-  readonly #receivers = new Map<string, Set<BusReceiver>>();
+  readonly #interests = new Map<string, Set<Interest>>();
 
-  subscribe(subject: string, receiver: BusReceiver): { unsubscribe(): void } {
-    const receivers = this.#receivers.get(subject) ?? new Set();
-    this.#receivers.set(subject, receivers.add(receiver));
-    return { unsubscribe: () => void receivers.delete(receiver) };
+  subscribe(subject: string, receiver: BusReceiver, owner?: unknown): BusSubscription {
+    const interests = this.#interests.get(subject) ?? new Set();
+    const interest: Interest = { receiver, owner, unsubscribe: () => void interests.delete(interest) };
+    this.#interests.set(subject, interests.add(interest));
+    return interest;
   }
 
   publish(subject: string, reply: string, payload: Uint8Array): number {
     let reached = 0;
-    for (const [pattern, receivers] of this.#receivers) {
+    for (const [pattern, interests] of this.#interests) {
       const isWild = pattern.endsWith(".>") || pattern.endsWith(".*");
       if (isWild ? !subject.startsWith(pattern.slice(0, -1)) : subject !== pattern) continue;
-      for (const receiver of [...receivers]) {
+      for (const interest of [...interests]) {
         reached++;
-        receiver.receive(new Message(subject, reply, payload));
+        interest.receiver.receive(new Message(subject, reply, payload), interest);
       }
     }
     return reached;
@@ -77,7 +83,7 @@ class PlainBus implements Bus {
     return false;
   }
   isHeard({ subject }: Destination): boolean {
-    return (this.#receivers.get(subject)?.size ?? 0) > 0;
+    return (this.#interests.get(subject)?.size ?? 0) > 0;
   }
 
   send(

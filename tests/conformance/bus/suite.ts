@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { bytesOf, byteString } from "../../../src/base/bytes.ts";
-import type { Bus, BusMessage, BusReceiver, Destination } from "../../../src/nats/bus.ts";
+import type { Bus, BusMessage, BusReceiver, BusSubscription, Destination } from "../../../src/nats/bus.ts";
 
 /** A NATS client on the other side. CONNECT was sent, not verbose. */
 export interface BusPeer {
@@ -120,6 +120,35 @@ export function busSuite(suite: BusSuite): void {
       assert.equal(acks.messages.length, 17);
       assert.equal(requests.messages[0]?.subject, "requests.1");
     });
+
+    contract(
+      "a receiver of several subscriptions is told which one a message came through, and whose it is",
+      async (world) => {
+        const { bus } = world;
+        const came: [through: BusSubscription, payload: string][] = [];
+        const receiver: BusReceiver = {
+          receive: ({ buffer, payloadStart, payloadEnd }, through) => {
+            came.push([through, byteString(buffer, payloadStart, payloadEnd)]);
+          },
+        };
+        const owners = [{ name: "one" }, { name: "two" }, undefined];
+        const subscriptions = owners.map((owner, i) => bus.subscribe(`acks.${i}`, receiver, owner));
+        assert.deepEqual(subscriptions.map(({ owner }) => owner), owners);
+        await world.settle();
+        const peer = await world.peer();
+        peer.write("PUB acks.1 1\r\na\r\nPUB acks.0 1\r\nb\r\nPUB acks.2 1\r\nc\r\n");
+        await peer.sync();
+        await world.settle();
+        // What the program itself sends takes another way.
+        send(bus, bus.destination("acks.0"), "d");
+        await world.settle();
+        assert.deepEqual(came.map(([, payload]) => payload), ["a", "b", "c", "d"]);
+        [1, 0, 2, 0].forEach((i, at) => {
+          assert.equal(came[at]?.[0], subscriptions[i]);
+          assert.equal(came[at]?.[0].owner, owners[i]);
+        });
+      },
+    );
 
     contract("a message has its subject, reply and payload, without headers", async (world) => {
       const keeper = new Keeper();

@@ -8,6 +8,7 @@ import {
   displayText,
   equalsRange,
   hashRange,
+  hashText,
   writeDecimal,
 } from "../../../src/base/bytes.ts";
 
@@ -48,6 +49,14 @@ test("copies of every length reach the right place and touch nothing beside it",
       const inside = i >= 50 && i < 50 + length;
       assert.equal(target[i], inside ? source[7 + i - 50] : 0xee, `length ${length} at ${i}`);
     }
+  }
+});
+
+test("a byte string has the hash of its bytes", () => {
+  const text = "_INBOX.\u00ff\u0080.x*>";
+  for (let length = 0; length <= text.length; length++) {
+    const bytes = bytesOf(text.slice(0, length));
+    assert.equal(hashText(text.slice(0, length), 99), hashRange(bytes, 0, length, 99), `${length} bytes`);
   }
 });
 

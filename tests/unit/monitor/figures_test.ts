@@ -107,7 +107,7 @@ test("operations.md 5.8: the last connections that are gone, oldest first, with 
   const closed = new ClosedConnections(() => nowMs, 3);
   const subscriptions = new Map<string, unknown>();
   for (let i = 0; i < CLOSED_SUBSCRIPTIONS_MAX + 5; i++) {
-    subscriptions.set(`${i}`, { subject: `s.${i}`, queue: "", sidText: `${i}`, delivered: i, max: 0 });
+    subscriptions.set(`${i}`, { subject: `s.${i}`, queue: "", sid: `${i}`, delivered: i, max: 0 });
   }
   for (let id = 1; id <= 5; id++) {
     nowMs = id * 10;

@@ -10,11 +10,6 @@ function intern(table: SubjectTable, subject: string): SubjectEntry {
   return table.intern(bytes, 1, bytes.length - 1);
 }
 
-function peek(table: SubjectTable, subject: string): SubjectEntry | null {
-  const bytes = bytesOf(subject);
-  return table.peek(bytes, 0, bytes.length);
-}
-
 test("nats 4.3: equal bytes are one entry, other bytes another one", () => {
   const table = new SubjectTable(5);
   const entry = intern(table, "foo.bar");
@@ -22,8 +17,8 @@ test("nats 4.3: equal bytes are one entry, other bytes another one", () => {
   assert.equal(entry.subject, "foo.bar");
   assert.notEqual(intern(table, "foo.baz"), entry);
   assert.notEqual(intern(table, "foo.ba"), entry);
-  assert.equal(peek(table, "nobody"), null);
-  assert.equal(peek(table, "foo.bar"), entry);
+  assert.equal(table.peek("nobody"), null);
+  assert.equal(table.peek("foo.bar"), entry);
   assert.equal(table.count, 3);
 });
 
@@ -71,8 +66,8 @@ test("nats 4.3: subjects that are used once do not stay until the table is full"
     if (i % 1000 === 0) intern(table, "steady");
     if (table.count > 2 * SWEEP_AFTER_NEW + 3) assert.fail(`${table.count} entries`);
   }
-  assert.equal(peek(table, "steady"), steady);
-  assert.equal(peek(table, "_INBOX.40000"), null);
+  assert.equal(table.peek("steady"), steady);
+  assert.equal(table.peek("_INBOX.40000"), null);
 });
 
 test("nats 4.3: a sweep drops what was not used since the last one, and keeps what is pinned", () => {
@@ -81,13 +76,13 @@ test("nats 4.3: a sweep drops what was not used since the last one, and keeps wh
   pinned.pins++;
   for (let i = 0; i < 99; i++) intern(table, `first.${i}`);
   // All are new, so all count as used: the sweep makes room all the same.
-  const old = peek(table, "first.0")!; // Just interned.
+  const old = table.peek("first.0")!; // Just interned.
   intern(table, "over");
   assert.ok(table.count < 100);
   assert.ok(old.dropped);
   assert.equal(old.generation, -1);
-  assert.equal(peek(table, "first.0"), null);
-  assert.equal(peek(table, "pinned"), pinned);
+  assert.equal(table.peek("first.0"), null);
+  assert.equal(table.peek("pinned"), pinned);
   assert.ok(!pinned.dropped);
   // Interned again it is another entry.
   assert.notEqual(intern(table, "first.0"), old);
@@ -147,7 +142,7 @@ test("nats 4.3: pinned entries alone raise the bound instead of sweeping at ever
   const table = new SubjectTable(9, 50);
   for (let i = 0; i < 200; i++) intern(table, `p.${i}`).pins++;
   assert.equal(table.count, 200);
-  for (let i = 0; i < 200; i++) assert.ok(peek(table, `p.${i}`) !== null);
+  for (let i = 0; i < 200; i++) assert.ok(table.peek(`p.${i}`) !== null);
 });
 
 test("nats 4.3: what followed a subject last time is tried first, and only as long as it is true", () => {

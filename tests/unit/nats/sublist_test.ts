@@ -9,7 +9,7 @@ import { SeededRandom } from "../../conformance/store/random.ts";
 const NOBODY = { receive() {} };
 
 function subscription(subject: string, queue = ""): Subscription {
-  return new Subscription(null, NOBODY, subject, queue, new Uint8Array(0), "");
+  return new Subscription(null, NOBODY, subject, queue, "");
 }
 
 function listOf(...subjects: string[]): Sublist {
@@ -132,7 +132,7 @@ test("nats 4.1: a subject of 2048 tokens is inserted, matched and removed", () =
 });
 
 test("a closed subscription lets go of what it led to", () => {
-  const one = new Subscription(null, NOBODY, "foo", "", new Uint8Array(0), "");
+  const one = new Subscription(null, NOBODY, "foo", "", "");
   one.close();
   assert.deepEqual([one.closed, one.receiver, one.connection], [true, null, null]);
 });
