@@ -65,6 +65,22 @@ test("invariant 46, trap 45, D16 (11.10): 2000 publishes and a close in one brea
   assert.equal(wire.server.core!.find("foo")!.messages.lastSequence, 2000);
 });
 
+test("trap 20 (16.2): an ack to the old inbox does not count, though it comes in the batch that ends and resumes the durable", async () => {
+  const client = (await openWire()).client();
+  client.connectStan("me");
+  const durable = { durableName: "D", clientId: "me" };
+  const ackInbox = client.subscribeStan("foo", "in", durable);
+  client.publishStan("foo");
+  assert.equal(client.heard("in"), "1");
+  const leave = encodeUnsubscribeRequest({ clientId: "me", channel: "foo", inbox: ackInbox });
+  client.subscribe("again");
+  client.post("_STAN.subclose.test-cluster", leave);
+  client.post(SUB, subscribeRequest("foo", "again", durable));
+  client.post(ackInbox, encodeMessage("Ack", { channel: "foo", sequence: 1 }));
+  client.send("PING\r\n");
+  assert.equal(client.heard("again"), "1r1");
+});
+
 test("invariant 49 (11.6): io_batch_size 0 and 1 are accepted and everything works", async () => {
   for (const size of [0, 1]) {
     const wire = await openWire((draft) => draft.ioBatchSize = size);
