@@ -50,8 +50,11 @@ export function equalRanges(
 /** Arguments one call takes without risking the engine's stack. */
 const APPLY_COUNT_MAX = 8192;
 
-/** Byte string of `bytes[start, end)`. */
-export function byteString(bytes: Uint8Array, start = 0, end = bytes.length): string {
+/** Makes the byte string of `bytes[start, end)`. */
+export type RangeText = (bytes: Uint8Array, start: number, end: number) => string;
+
+/** What every engine has. */
+export const rangeTextByUnits: RangeText = (bytes, start, end) => {
   // One flat string: adding up units makes a rope that costs hundreds of bytes per character until somebody flattens it.
   if (end - start <= APPLY_COUNT_MAX) return flatString(bytes, start, end);
   const parts: string[] = [];
@@ -59,6 +62,18 @@ export function byteString(bytes: Uint8Array, start = 0, end = bytes.length): st
     parts.push(flatString(bytes, at, Math.min(end, at + APPLY_COUNT_MAX)));
   }
   return parts.join("");
+};
+
+let rangeText: RangeText = rangeTextByUnits;
+
+/** Set once by the platform adapter, before any traffic. */
+export function installRangeText(make: RangeText): void {
+  rangeText = make;
+}
+
+/** Byte string of `bytes[start, end)`. */
+export function byteString(bytes: Uint8Array, start = 0, end = bytes.length): string {
+  return start === end ? "" : rangeText(bytes, start, end);
 }
 
 function flatString(bytes: Uint8Array, start: number, end: number): string {

@@ -6,7 +6,7 @@
  * there is one meter at a time, it counts between two moments only, and what the test itself does is left out.
  */
 import assert from "node:assert/strict";
-import { installBulkCopy } from "../../src/base/bytes.ts";
+import { installBulkCopy, installRangeText, rangeTextByUnits } from "../../src/base/bytes.ts";
 import { pickRuntime } from "../../src/runtime/pick.ts";
 import type { Disk, DiskFile } from "../../src/runtime/types.ts";
 
@@ -62,6 +62,8 @@ export class Meter {
       this.add("copiedBytes", end - start);
       for (let i = start; i < end; i++) target[position + i - start] = source[i]!;
     }, -1);
+    // Other test files of this process may have installed what no wrapper sees.
+    installRangeText(rangeTextByUnits);
     this.#wrap(TYPED_ARRAY, "subarray", "views");
     this.#wrap(TYPED_ARRAY, "slice", "arrays");
     this.#wrap(String, "fromCharCode", "strings");

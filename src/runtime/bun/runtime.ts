@@ -1,6 +1,7 @@
 /** The platform under Bun. */
 import { Buffer } from "node:buffer";
 import { installBulkCopy } from "../../base/bytes.ts";
+import { installByteStrings } from "../node/byte_strings.ts";
 import { SystemClock } from "../node/clock.ts";
 import { createDisk } from "../node/disk.ts";
 import { createFiles } from "../node/files.ts";
@@ -28,6 +29,7 @@ export function createRuntime(): Runtime {
   installBulkCopy((target, position, source, start, end) => {
     copy.call(source as Buffer, target, position, start, end);
   }, COPY_LOOP_MAX_BYTES);
+  installByteStrings();
   return {
     version: `bun${bun.version}`,
     clock: new SystemClock(),

@@ -1,5 +1,6 @@
 /** The platform under Deno. */
 import * as inspector from "node:inspector";
+import { installByteStrings } from "../node/byte_strings.ts";
 import { SystemClock } from "../node/clock.ts";
 import { createDisk } from "../node/disk.ts";
 import { createFiles } from "../node/files.ts";
@@ -22,6 +23,7 @@ interface DenoGlobal {
 /** Builds the runtime; one per process is enough, because it counts the sockets of the process. */
 export function createRuntime(): Runtime {
   const { Deno } = globalThis as unknown as { Deno: DenoGlobal };
+  installByteStrings();
   return {
     version: `deno${Deno.version.deno}`,
     clock: new SystemClock(),

@@ -1,10 +1,12 @@
 /** Clock, scheduler, files, random bytes and process of the picked runtime. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
+import { byteString, rangeTextByUnits } from "../../../src/base/bytes.ts";
 import { pickRuntime } from "../../../src/runtime/pick.ts";
 import { RuntimeError, type RuntimeErrorCode } from "../../../src/runtime/types.ts";
 
@@ -146,4 +148,19 @@ test("runtime 11.2: a signal reaches its handler", async () => {
   process.kill(process.pid, "SIGUSR2");
   await promise;
   clearInterval(alive);
+});
+
+test("style 6: byte strings of the platform are those of the language, whatever the length and the view", () => {
+  const block = new Uint8Array(70_000).map((_, i) => i * 7 + (i >> 8));
+  // A view in the middle of a block, and a Buffer: both are what sockets hand out.
+  for (const bytes of [block, block.subarray(5, 69_000), Buffer.from(block.buffer, 3, 68_000)]) {
+    for (const length of [0, 1, 2, 22, 47, 48, 8191, 8192, 8193, 65_536]) {
+      for (const start of [0, 1, 1000, bytes.length - length]) {
+        const text = byteString(bytes, start, start + length);
+        // Not assert.equal, which would print both.
+        assert.ok(text === rangeTextByUnits(bytes, start, start + length), `${length} bytes from ${start}`);
+        assert.equal(text.length, length);
+      }
+    }
+  }
 });
