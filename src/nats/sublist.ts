@@ -230,7 +230,7 @@ export class Sublist {
     const here = this.#literals.get(subject);
     if (here instanceof Leaf) here.collect(into);
     else if (here !== undefined) into.plain.push(here);
-    if (this.#wildcardCount > 0) matchBelow(this.#root, subject.split("."), 0, into);
+    if (this.#wildcardCount > 0) matchBelow(this.#root, subject, 0, into);
     return { plain: into.plain, groups: into.groups === undefined ? NO_GROUPS : [...into.groups.values()] };
   }
 }
@@ -243,13 +243,20 @@ function* allBelow(level: Level): IterableIterator<Subscription> {
   for (const below of level.literals.values()) yield* allBelow(below);
 }
 
-function matchBelow(level: Level, tokens: readonly string[], index: number, into: Collection): void {
-  if (index === tokens.length) {
+/**
+ * `from` is where the token of this level begins; behind the end of the subject there is none. Tokens are cut out one by one:
+ * most subjects leave the tree at their first or second.
+ */
+function matchBelow(level: Level, subject: string, from: number, into: Collection): void {
+  if (from > subject.length) {
     if (level.leaf !== null) level.leaf.collect(into);
     return;
   }
+  const dot = subject.indexOf(".", from);
+  const end = dot < 0 ? subject.length : dot;
   if (level.rest !== null) level.rest.collect(into);
-  if (level.star !== null) matchBelow(level.star, tokens, index + 1, into);
-  const below = level.literals.get(tokens[index]!);
-  if (below !== undefined) matchBelow(below, tokens, index + 1, into);
+  if (level.star !== null) matchBelow(level.star, subject, end + 1, into);
+  if (level.literals.size === 0) return;
+  const below = level.literals.get(subject.slice(from, end));
+  if (below !== undefined) matchBelow(below, subject, end + 1, into);
 }

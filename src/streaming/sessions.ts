@@ -37,6 +37,14 @@ class DuplicateProbe extends TimerNode {
   }
 }
 
+/** A connect response, and what of it depends on the client. */
+interface KnownResponse {
+  readonly pings: boolean;
+  readonly pingIntervalSecs: number;
+  readonly pingMaxOut: number;
+  readonly bytes: Uint8Array;
+}
+
 export class Sessions {
   readonly #context: CoreContext;
   #server: ServerRecord;
@@ -44,6 +52,8 @@ export class Sessions {
   readonly #endSubscriptions: (client: Client) => void;
   readonly #requests = new Map<number, Client | DuplicateProbe>();
   readonly #probes = new Map<string, DuplicateProbe>();
+  /** Programs of one kind all get the same one, and encoding it is a tenth of a connect. */
+  #lastResponse: KnownResponse | undefined = undefined;
 
   /** `endSubscriptions` ends every subscription of a registration that is gone already. */
   constructor(
@@ -61,6 +71,7 @@ export class Sessions {
   /** The subjects that clients are told: recovered ones beat computed ones (23.2). */
   serve(server: ServerRecord): void {
     this.#server = server;
+    this.#lastResponse = undefined;
   }
 
   // Connect ------------------------------------------------------------------------------------------------------------
@@ -109,23 +120,31 @@ export class Sessions {
     if (context.journal.debugEnabled) {
       context.journal.debug(`[Client:${record.id}] Connected (Inbox=${record.heartbeatInbox})`);
     }
-    if (reply === undefined) return;
-    const server = this.#server;
+    if (reply !== undefined) context.groups.whole().held.addBytes(reply, this.#connectResponse(request));
+  }
+
+  #connectResponse(request: ConnectRequest): Uint8Array {
     const pings = request.protocol >= 1;
-    context.groups.whole().held.addBytes(
-      reply,
-      encodeConnectResponse({
-        pubPrefix: server.publish,
-        subRequests: server.subscribe,
-        unsubRequests: server.unsubscribe,
-        closeRequests: server.close,
-        subCloseRequests: server.subClose,
-        pingRequests: pings ? pingsSubject(server.discovery) : "",
-        pingIntervalSecs: pings ? request.pingIntervalSecs : 0,
-        pingMaxOut: pings ? request.pingMaxOut : 0,
-        protocol: 1,
-      }),
-    );
+    const pingIntervalSecs = pings ? request.pingIntervalSecs : 0;
+    const pingMaxOut = pings ? request.pingMaxOut : 0;
+    const last = this.#lastResponse;
+    if (last?.pings === pings && last.pingIntervalSecs === pingIntervalSecs && last.pingMaxOut === pingMaxOut) {
+      return last.bytes;
+    }
+    const server = this.#server;
+    const bytes = encodeConnectResponse({
+      pubPrefix: server.publish,
+      subRequests: server.subscribe,
+      unsubRequests: server.unsubscribe,
+      closeRequests: server.close,
+      subCloseRequests: server.subClose,
+      pingRequests: pings ? pingsSubject(server.discovery) : "",
+      pingIntervalSecs,
+      pingMaxOut,
+      protocol: 1,
+    });
+    this.#lastResponse = { pings, pingIntervalSecs, pingMaxOut, bytes };
+    return bytes;
   }
 
   /** Puts a registration into the tables without telling the store; its heartbeats are not armed. */
@@ -184,7 +203,7 @@ export class Sessions {
     this.#endHeartbeat(waiting);
     if (waiting.failedHeartbeats > 0) {
       waiting.failedHeartbeats = 0;
-      for (const subscription of waiting.subscriptions) subscription.failedHeartbeat = false;
+      for (const subscription of waiting.subscriptions.values()) subscription.failedHeartbeat = false;
     }
     this.#armHeartbeat(waiting, this.#context.options.heartbeatIntervalMs);
   }
@@ -221,7 +240,7 @@ export class Sessions {
       journal.error(`[Client:${client.id}] Timed out on heartbeats`);
       return this.closeClient(client);
     }
-    for (const subscription of client.subscriptions) subscription.failedHeartbeat = true;
+    for (const subscription of client.subscriptions.values()) subscription.failedHeartbeat = true;
     this.#armHeartbeat(client, options.heartbeatIntervalMs);
   }
 

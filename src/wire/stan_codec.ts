@@ -14,7 +14,7 @@ import { assert } from "../base/assert.ts";
 import { bytesOf, byteString } from "../base/bytes.ts";
 import { WIRE_LENGTH, WIRE_VARINT } from "./stan_fields.ts";
 import { type FieldKind, type FieldRow, STAN_SCHEMA, type StanMessageName } from "./stan_schema.ts";
-import { INVALID, rewrite, UNUSUAL, validate } from "./stan_validate.ts";
+import { INVALID, rewrite, rowOf, UNUSUAL, validate } from "./stan_validate.ts";
 
 /** A message of any kind. */
 type Loose = Record<string, unknown>;
@@ -44,9 +44,7 @@ export function encodeMessage(name: StanMessageName, value: object): Uint8Array 
 
 function defaults(name: StanMessageName): Loose {
   const value: Loose = {};
-  for (const [, , kind, property, , repeated] of STAN_SCHEMA[name]) {
-    value[property] = repeated === undefined ? defaultOf(kind) : [];
-  }
+  for (const row of STAN_SCHEMA[name]) value[row[3]] = row[5] === undefined ? defaultOf(row[2]) : [];
   return value;
 }
 
@@ -72,7 +70,7 @@ function defaultOf(kind: FieldKind): unknown {
 function read(name: StanMessageName, reader: protobuf.Reader, end: number, value: Loose): void {
   while (reader.pos < end) {
     const tag = reader.uint32();
-    const row = STAN_SCHEMA[name].find(([id]) => id === tag >>> 3);
+    const row = rowOf(STAN_SCHEMA[name], tag >>> 3);
     assert(row !== undefined, "the validator lets known fields through only");
     const [, , kind, property, , repeated] = row;
     if (repeated === undefined) {
@@ -94,7 +92,7 @@ function readValue([, , kind, , inner]: FieldRow, reader: protobuf.Reader, befor
   switch (kind) {
     case "string":
     case "token":
-      return byteString(reader.bytes());
+      return readText(reader);
     case "bytes":
       // A copy: the library gives a view of the input, which lives only as long as the call.
       return new Uint8Array(reader.bytes());
@@ -117,6 +115,14 @@ function readValue([, , kind, , inner]: FieldRow, reader: protobuf.Reader, befor
       return value;
     }
   }
+}
+
+/** Without the view that the library would give first. */
+function readText(reader: protobuf.Reader): string {
+  const length = reader.uint32();
+  const start = reader.pos;
+  reader.skip(length);
+  return byteString(reader.buf, start, reader.pos);
 }
 
 function write(name: StanMessageName, writer: protobuf.Writer, value: Loose): void {

@@ -94,7 +94,8 @@ export function rewrite(name: StanMessageName, buffer: Uint8Array, start: number
   return out.subarray(0, size);
 }
 
-function rowOf(rows: readonly FieldRow[], field: number): FieldRow | undefined {
+/** The row of a field, if the message has it. */
+export function rowOf(rows: readonly FieldRow[], field: number): FieldRow | undefined {
   for (const row of rows) if (row[0] === field) return row;
   return undefined;
 }

@@ -54,6 +54,16 @@ test("7.4: ping values are echoed unchanged, negative ones too", () => {
   assert.deepEqual([response.pingIntervalSecs, response.pingMaxOut], [-50, 0]);
 });
 
+test("7.3, 7.4: each client is answered by what it asked for, whoever asked before it", () => {
+  const b = new StreamingBench();
+  const asked = [[0, 5, 3], [1, 5, 3], [1, 5, 4], [1, 6, 4], [2, 6, 4], [0, 6, 4], [1, 0, 0], [0, 0, 0], [1, 5, 3]];
+  asked.forEach(([protocol = 0, pingIntervalSecs = 0, pingMaxOut = 0], i) => {
+    const response = b.connect(`c${i}`, { protocol, pingIntervalSecs, pingMaxOut });
+    const expected = protocol > 0 ? ["_STAN.discover.cluster.pings", pingIntervalSecs, pingMaxOut] : ["", 0, 0];
+    assert.deepEqual([response.pingRequests, response.pingIntervalSecs, response.pingMaxOut], expected);
+  });
+});
+
 test("invariant 23 (7.5): a connect without reply subject registers all the same", () => {
   const b = new StreamingBench();
   b.driver.serve("connect", b.connectRequest("me"), undefined);
