@@ -156,7 +156,7 @@ function clientsz(view: StreamingView, query: URLSearchParams): Page {
 function clientObject(client: Client, withSubscriptions: boolean): Json {
   const byChannel = new Map<string, Json[]>();
   if (withSubscriptions) {
-    for (const subscription of client.subscriptions) {
+    for (const subscription of client.subscriptions.values()) {
       const { name } = subscription.channel;
       const list = byChannel.get(name);
       if (list === undefined) byChannel.set(name, [subscriptionObject(subscription)]);

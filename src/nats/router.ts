@@ -317,8 +317,7 @@ export class Router implements Bus {
   }
 
   destination(subject: string): Destination {
-    const bytes = bytesOf(subject);
-    let entry = this.subjects.intern(bytes, 0, bytes.length, subject);
+    let entry = this.subjects.internText(subject);
     if (entry.generation !== this.generation) entry = this.refresh(entry);
     entry.pins++;
     return entry;

@@ -6,7 +6,7 @@
  * every entry that was not used since the last sweep. An entry that was dropped while somebody still holds it stays
  * correct: it is resolved anew at each use.
  */
-import { byteString, copyRange, equalRanges, hashRange, hashText } from "../base/bytes.ts";
+import { bytesOf, byteString, copyRange, equalRanges, hashRange, hashText } from "../base/bytes.ts";
 import type { Destination } from "./bus.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -154,15 +154,35 @@ export class SubjectTable {
     return entry;
   }
 
-  /** The entry of `bytes[start, end)`, made if there is none. `subject` is the same as a string, where somebody has it. */
-  intern(bytes: Uint8Array, start: number, end: number, subject?: string): SubjectEntry {
+  /** The entry of `bytes[start, end)`, made if there is none. */
+  intern(bytes: Uint8Array, start: number, end: number): SubjectEntry {
     this.lookups++;
     const hash = hashRange(bytes, start, end, this.#seed);
     const found = this.#find(hash, bytes, start, end);
-    if (found !== null) {
-      found.used = true;
-      return found;
+    if (found === null) return this.#add(hash, bytes, start, end);
+    found.used = true;
+    return found;
+  }
+
+  /** The same for a byte string. */
+  internText(subject: string): SubjectEntry {
+    this.lookups++;
+    const hash = hashText(subject, this.#seed);
+    const found = this.#findText(hash, subject);
+    if (found === null) {
+      const bytes = bytesOf(subject);
+      return this.#add(hash, bytes, 0, bytes.length, subject);
     }
+    found.used = true;
+    return found;
+  }
+
+  /** The entry of a byte string, if there is one. */
+  peek(subject: string): SubjectEntry | null {
+    return this.#findText(hashText(subject, this.#seed), subject);
+  }
+
+  #add(hash: number, bytes: Uint8Array, start: number, end: number, subject?: string): SubjectEntry {
     if (this.#count >= this.#countMax || this.#bytes >= this.#bytesMax) {
       this.#sweep();
       this.#newCount = 0;
@@ -186,14 +206,6 @@ export class SubjectTable {
     return entry;
   }
 
-  /** The entry of a byte string, if there is one. */
-  peek(subject: string): SubjectEntry | null {
-    const hash = hashText(subject, this.#seed);
-    let entry = this.#buckets[slotOf(hash, this.#mask)]!;
-    while (entry !== null && (entry.hash !== hash || entry.subject !== subject)) entry = entry.next!;
-    return entry;
-  }
-
   #find(hash: number, bytes: Uint8Array, start: number, end: number): SubjectEntry | null {
     let entry = this.#buckets[slotOf(hash, this.#mask)]!;
     while (entry !== null) {
@@ -201,6 +213,12 @@ export class SubjectTable {
       entry = entry.next!;
     }
     return null;
+  }
+
+  #findText(hash: number, subject: string): SubjectEntry | null {
+    let entry = this.#buckets[slotOf(hash, this.#mask)]!;
+    while (entry !== null && (entry.hash !== hash || entry.subject !== subject)) entry = entry.next!;
+    return entry;
   }
 
   #grow(): void {

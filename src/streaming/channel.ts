@@ -56,7 +56,6 @@ export class Channel {
   readonly store: ChannelStore;
   readonly limits: ChannelLimits;
   readonly #subscriptions: StanSubscription[] = [];
-  readonly byAckInbox = new Map<string, StanSubscription>();
   /** Durables that are no group members, online or offline. */
   readonly durables = new Map<string, StanSubscription>();
   readonly #groups = new Map<string, QueueGroup>();

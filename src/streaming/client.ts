@@ -12,7 +12,8 @@ export class Client extends TimerNode {
   readonly record: ClientRecord;
   readonly connectionId: Uint8Array;
   readonly heartbeatAddress: Address;
-  readonly subscriptions = new Set<StanSubscription>();
+  /** By ack inbox. */
+  readonly subscriptions = new Map<string, StanSubscription>();
   /** Consecutive heartbeats without an answer. */
   failedHeartbeats = 0;
   /** Serial of the heartbeat that is out; 0 = none. */

@@ -7,7 +7,7 @@ import type { Channel } from "./channel.ts";
 import type { CoreContext } from "./context.ts";
 import { QueueGroup } from "./queue_group.ts";
 import type { StanSubscription } from "./subscription.ts";
-import { REDELIVERY_SLACK_MS, START_UP_LOOK_MS, TRANSFER_REDELIVERY_MS } from "./world.ts";
+import { type Address, REDELIVERY_SLACK_MS, START_UP_LOOK_MS, TRANSFER_REDELIVERY_MS } from "./world.ts";
 
 const SENT = 1;
 const MORE = 2;
@@ -40,6 +40,14 @@ export class Delivery {
 
   constructor(context: CoreContext) {
     this.#context = context;
+  }
+
+  /**
+   * Where it is delivered to. Asked for when something is to be sent: what is kept of a subject costs as much as half of a
+   * subscription, and many have nothing to receive.
+   */
+  #addressOf(subscription: StanSubscription): Address {
+    return subscription.address ??= this.#context.world.address(subscription.record.inbox);
   }
 
   // Triggers -----------------------------------------------------------------------------------------------------------
@@ -137,7 +145,7 @@ export class Delivery {
     if (!resumes && (subscription.stalled || subscription.newOnHold || subscription.lastSent >= channel.visibleLast)) {
       return;
     }
-    if (this.#context.world.isCongested(subscription.address!)) {
+    if (this.#context.world.isCongested(this.#addressOf(subscription))) {
       subscription.waitsForDrain = true;
       this.#waiting.push(subscription);
       return;
@@ -169,7 +177,7 @@ export class Delivery {
     const channel = group.channel;
     for (const member of group.members) {
       if (member.resumeLeft === undefined) continue;
-      if (this.#context.world.isCongested(member.address!)) return this.#groupWaits(group);
+      if (this.#context.world.isCongested(this.#addressOf(member))) return this.#groupWaits(group);
       if (!this.#resumeSome(member)) {
         if (!this.#isBeingRead) this.markGroupReady(group);
         return;
@@ -233,7 +241,7 @@ export class Delivery {
     }
     const redeliveryCount = redelivery ? subscription.countRedelivery(sequence) : 0;
     const view = context.view;
-    context.now.add(subscription.address!, view.buffer, view.start, view.end, redeliveryCount);
+    context.now.add(this.#addressOf(subscription), view.buffer, view.start, view.end, redeliveryCount);
     if (context.journal.traceEnabled) this.#traceDelivery(subscription, sequence, redeliveryCount);
     context.counters.sentBytes += view.end - view.start;
     if (redelivery) {
@@ -273,9 +281,9 @@ export class Delivery {
     if (picked === undefined) return false;
     this.#pickedIsFull = false;
     const { world } = this.#context;
-    if (world.isCongested(picked.address!)) {
+    if (world.isCongested(this.#addressOf(picked))) {
       // A frozen member must not hold up the others.
-      picked = group.pickAmong((member) => !world.isCongested(member.address!), force);
+      picked = group.pickAmong((member) => !world.isCongested(this.#addressOf(member)), force);
       if (picked === undefined) {
         if (!force) this.#groupWaits(group);
         return false;
@@ -349,7 +357,7 @@ export class Delivery {
     // `released` arms it again.
     if ((subscription.group ?? subscription).holds !== 0) return;
     const { pending, startingUp } = subscription;
-    if (startingUp && nowMs < subscription.startUpUntilMs && !context.world.isHeard(subscription.address!)) {
+    if (startingUp && nowMs < subscription.startUpUntilMs && !context.world.isHeard(this.#addressOf(subscription))) {
       // D12, mended: its client is on its way back. What were sent now would reach nobody and come again an ack wait later.
       wheel.arm(subscription, nowMs + START_UP_LOOK_MS);
       return;
@@ -456,9 +464,9 @@ export class Delivery {
   /** Nobody who could take its redeliveries reads fast enough: its own receiver, or all of its group. */
   #isBlocked(subscription: StanSubscription): boolean {
     const { world } = this.#context;
-    if (!world.isCongested(subscription.address!)) return false;
+    if (!world.isCongested(this.#addressOf(subscription))) return false;
     if (subscription.group === undefined) return true;
-    for (const member of subscription.group.members) if (!world.isCongested(member.address!)) return false;
+    for (const member of subscription.group.members) if (!world.isCongested(this.#addressOf(member))) return false;
     return true;
   }
 

@@ -254,9 +254,7 @@ export class Subscribing {
     subscription.client = client;
     subscription.initialized = false;
     subscription.everAcked = false;
-    subscription.address = this.#context.world.address(record.inbox);
-    client.subscriptions.add(subscription);
-    channel.byAckInbox.set(record.ackInbox, subscription);
+    client.subscriptions.set(record.ackInbox, subscription);
     if (subscription.group === undefined) channel.addSubscription(subscription);
   }
 
@@ -302,9 +300,9 @@ export class Subscribing {
     if (request === undefined) return this.#refuse(reply, STAN_ERROR.INVALID_UNSUBSCRIBE_REQUEST, "?");
     const channel = this.#channels.find(request.channel);
     if (channel === undefined) return this.#refuse(reply, STAN_ERROR.UNKNOWN_CHANNEL, request.clientId);
-    const subscription = this.#findByInbox(channel, request.inbox);
-    if (subscription === undefined) return this.#refuse(reply, STAN_ERROR.INVALID_SUBSCRIPTION, request.clientId);
     const client = this.#context.clients.byId.get(request.clientId);
+    const subscription = this.#findByInbox(channel, request.inbox, client);
+    if (subscription === undefined) return this.#refuse(reply, STAN_ERROR.INVALID_SUBSCRIPTION, request.clientId);
     if (client === undefined || subscription.client !== client) {
       return this.#refuse(reply, STAN_ERROR.UNKNOWN_CLIENT_ID, request.clientId);
     }
@@ -312,17 +310,24 @@ export class Subscribing {
     if (reply !== undefined) this.#context.groups.whole().held.addBytes(reply, NOTHING);
   }
 
-  /** By ack inbox first, then by delivery inbox: a client whose subscribe timed out knows only the latter (20.2). */
-  #findByInbox(channel: Channel, inbox: string): StanSubscription | undefined {
-    const found = channel.byAckInbox.get(inbox);
-    if (found !== undefined) return found;
-    for (const subscription of channel.online()) if (subscription.record.inbox === inbox) return subscription;
-    return undefined;
+  /**
+   * By ack inbox first, then by delivery inbox: a client whose subscribe timed out knows only the latter (20.2). Nearly always
+   * who asks is whose it is; others, who are refused, do not merit a table for each channel.
+   */
+  #findByInbox(channel: Channel, inbox: string, client: Client | undefined): StanSubscription | undefined {
+    const own = client?.subscriptions.get(inbox);
+    if (own !== undefined && own.channel === channel) return own;
+    let delivered: StanSubscription | undefined;
+    for (const subscription of channel.online()) {
+      if (subscription.record.ackInbox === inbox) return subscription;
+      if (subscription.record.inbox === inbox) delivered ??= subscription;
+    }
+    return delivered;
   }
 
   /** Ends every subscription of a registration that is gone; one after the other (18.11). */
   endAll(client: Client): void {
-    for (const subscription of [...client.subscriptions]) this.end(subscription, "client");
+    for (const subscription of [...client.subscriptions.values()]) this.end(subscription, "client");
   }
 
   /** Ends an online subscription as the matrix of 20.4 says. */
@@ -331,8 +336,7 @@ export class Subscribing {
     const { channel, record, group } = subscription;
     const client = subscription.client;
     if (client === undefined || subscription.closed) return;
-    client.subscriptions.delete(subscription);
-    channel.byAckInbox.delete(record.ackInbox);
+    client.subscriptions.delete(record.ackInbox);
     context.stopListening(subscription);
     context.wheel.disarm(subscription);
     subscription.client = undefined;

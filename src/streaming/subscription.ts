@@ -19,6 +19,7 @@ export class StanSubscription extends TimerNode {
   /** Undefined while offline (a closed durable, the shadow of a durable group). */
   client: Client | undefined = undefined;
   group: QueueGroup | undefined = undefined;
+  /** Of its inbox; undefined until something is sent there, and while offline. */
   address: Address | undefined = undefined;
   readonly pending = new PendingTable();
   /** Times each pending sequence was redelivered; members of a group use the group's. Made when first needed. */

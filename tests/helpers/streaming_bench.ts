@@ -79,6 +79,8 @@ export class StreamingBench {
   /** By heartbeat inbox; who is not in it answers. */
   readonly manners = new Map<string, Manner>();
   readonly congested = new Set<string>();
+  /** What the core holds to send to. */
+  readonly addresses = new Set<Address>();
   /** Subjects where nobody listens. What is sent there is recorded all the same. */
   readonly deaf = new Set<string>();
   /** Somebody waits for something small all the time. */
@@ -120,8 +122,14 @@ export class StreamingBench {
         ...options.core,
       },
       world: {
-        address: (subject): Address => ({ subject }),
-        release: () => {},
+        address: (subject): Address => {
+          const address = { subject };
+          this.addresses.add(address);
+          return address;
+        },
+        release: (address) => {
+          if (!this.addresses.delete(address)) throw new Error(`${address.subject} was released before`);
+        },
         isCongested: (address) => this.congested.has(address.subject),
         isHeard: (address) => !this.deaf.has(address.subject),
         isAwaited: () => this.awaited,

@@ -324,3 +324,24 @@ test("trap 30 (15): the flag of a redelivery stays with its subscription, the st
   assert.deepEqual(b.take(late.inbox), [first]);
   assert.deepEqual([...again!], [...first!, 0x30, 1, 0x38, 1]);
 });
+
+test("15: the address of an inbox is held from the first delivery to the end of the subscription", () => {
+  const b = bench();
+  const { size } = b.addresses;
+  const idle = b.subscribe("bar");
+  const s = b.subscribe("foo", { durableName: "d" });
+  const member = b.subscribe("foo", { queueGroup: "g" });
+  assert.equal(b.addresses.size, size);
+  b.fill("foo", 2);
+  b.ack(s, 1, 2);
+  assert.deepEqual([...b.addresses].slice(size).map(({ subject }) => subject), [s.inbox, member.inbox]);
+  b.askError("closeSubscription", b.leaveRequest(s));
+  assert.equal(b.addresses.size, size + 1);
+  // The next life of a durable has another inbox.
+  const next = b.subscribe("foo", { durableName: "d" });
+  b.fill("foo", 1);
+  assert.equal(b.heard(next), "3");
+  assert.deepEqual([...b.addresses].slice(size).map(({ subject }) => subject), [member.inbox, next.inbox]);
+  for (const subscriber of [idle, next, member]) b.unsubscribe(subscriber);
+  assert.equal(b.addresses.size, size);
+});

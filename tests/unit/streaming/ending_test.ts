@@ -24,6 +24,9 @@ for (const kind of KINDS) {
     const wrong = { clientId: "stranger", ackInbox: "_INBOX.x" };
     assert.equal(request({ ...wrong, channel: "bar" }), STAN_ERROR.UNKNOWN_CHANNEL);
     assert.equal(request(wrong), STAN_ERROR.INVALID_SUBSCRIPTION);
+    b.subscribe("baz");
+    assert.equal(request({ channel: "baz" }), STAN_ERROR.INVALID_SUBSCRIPTION);
+    assert.equal(request({ clientId: "stranger", channel: "baz" }), STAN_ERROR.INVALID_SUBSCRIPTION);
     assert.equal(request({ clientId: "stranger" }), STAN_ERROR.UNKNOWN_CLIENT_ID);
     assert.equal(request({ clientId: "me" }), STAN_ERROR.UNKNOWN_CLIENT_ID);
     b.fill("foo", 1);
@@ -38,6 +41,18 @@ for (const kind of KINDS) {
     b.fill("foo", 1);
     assert.equal(b.heard(s), "");
     assert.equal(b.postAck(s, 1), false);
+  });
+
+  test(`20.2: ${kind} means an ack inbox before a delivery inbox that came earlier`, () => {
+    const b = bench();
+    // The names of the bench are counted: this one's inbox is what the next one's ack inbox will be.
+    const first = b.subscribe("foo", { inbox: `_INBOX.${"2".padStart(22, "0")}` });
+    const second = b.subscribe("foo");
+    assert.equal(second.ackInbox, first.inbox);
+    assert.equal(b.askError(kind, b.leaveRequest(second)), "");
+    b.fill("foo", 1);
+    assert.equal(b.heard(second), "");
+    assert.equal(b.heard(first), "1");
   });
 
   test(`20.1: ${kind} without reply subject is done all the same`, () => {
