@@ -4,10 +4,16 @@
  * and free of system calls per name.
  */
 
-const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+import { bytesOf, byteString } from "./bytes.ts";
+
+const DIGITS = bytesOf("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 const PREFIX_LENGTH = 12;
+/** Of these ten digits the first two are always 0. */
 const COUNTER_LENGTH = 10;
 const COUNTER_LIMIT = 62 ** 8;
+/** Half of the counter is a small integer. */
+const HALF_LENGTH = COUNTER_LENGTH / 2;
+const HALF_LIMIT = 62 ** HALF_LENGTH;
 const STEP_MIN = 33;
 const STEP_RANGE = 300;
 
@@ -16,7 +22,8 @@ export type FillRandom = (bytes: Uint8Array) => void;
 
 export class Nuid {
   readonly #fill: FillRandom;
-  #prefix = "";
+  /** The last name; its prefix is that of the next one. */
+  readonly #name = new Uint8Array(PREFIX_LENGTH + COUNTER_LENGTH);
   #counter = 0;
   #step = STEP_MIN;
 
@@ -29,22 +36,26 @@ export class Nuid {
   next(): string {
     this.#counter += this.#step;
     if (this.#counter >= COUNTER_LIMIT) this.#renew();
-    let rest = this.#counter;
-    let tail = "";
-    for (let i = 0; i < COUNTER_LENGTH; i++) {
-      tail = DIGITS[rest % 62]! + tail;
-      rest = Math.floor(rest / 62);
+    const high = Math.floor(this.#counter / HALF_LIMIT);
+    this.#write(PREFIX_LENGTH, high);
+    this.#write(PREFIX_LENGTH + HALF_LENGTH, this.#counter - high * HALF_LIMIT);
+    return byteString(this.#name);
+  }
+
+  #write(position: number, half: number): void {
+    let rest = half;
+    for (let i = position + HALF_LENGTH - 1; i >= position; i--) {
+      const left = (rest / 62) | 0;
+      this.#name[i] = DIGITS[rest - left * 62]!;
+      rest = left;
     }
-    return this.#prefix + tail;
   }
 
   #renew(): void {
     const bytes = new Uint8Array(PREFIX_LENGTH + 8);
     this.#fill(bytes);
-    let prefix = "";
     // 256 is not a multiple of 62: the slight bias costs a fraction of a bit of 71.
-    for (let i = 0; i < PREFIX_LENGTH; i++) prefix += DIGITS[bytes[i]! % 62]!;
-    this.#prefix = prefix;
+    for (let i = 0; i < PREFIX_LENGTH; i++) this.#name[i] = DIGITS[bytes[i]! % 62]!;
     let counter = 0;
     for (let i = 0; i < 5; i++) counter = counter * 256 + bytes[PREFIX_LENGTH + i]!;
     this.#counter = counter % COUNTER_LIMIT;

@@ -3,6 +3,7 @@
  * receivers (a call). It is also the embedded `Bus`: the streaming layer receives and sends here without a socket.
  */
 import { bytesOf, copyRange, writeDecimal } from "../base/bytes.ts";
+import { hasOnlyFullTokens, hasWildcard } from "../base/subject.ts";
 import { isReserved } from "./publish_rules.ts";
 import type { NatsParser } from "../wire/nats_parser.ts";
 import { NO_RESPONDERS_HEADER } from "../wire/nats_text.ts";
@@ -199,9 +200,8 @@ export class Router implements Bus {
     const first = entry.generation === -1 && entry.plain === NO_SUBSCRIPTIONS;
     if (first) {
       const subject = entry.subject;
-      entry.publishable = subject.length > 0 && !subject.startsWith(".") && !subject.endsWith(".") &&
-        !subject.includes("..");
-      entry.wildcard = /(^|\.)[*>](\.|$)/.test(subject);
+      entry.publishable = hasOnlyFullTokens(subject);
+      entry.wildcard = hasWildcard(subject);
       entry.reserved = isReserved(subject);
     }
     entry.plain = NO_SUBSCRIPTIONS;

@@ -11,7 +11,8 @@ import type { Address } from "./world.ts";
 export class Client extends TimerNode {
   readonly record: ClientRecord;
   readonly connectionId: Uint8Array;
-  readonly heartbeatAddress: Address;
+  /** Where it is asked; undefined until it is asked for the first time. */
+  heartbeatAddress: Address | undefined = undefined;
   /** By ack inbox. */
   readonly subscriptions = new Map<string, StanSubscription>();
   /** Consecutive heartbeats without an answer. */
@@ -30,11 +31,10 @@ export class Client extends TimerNode {
   inFlight: TurnGroup | undefined = undefined;
   readonly #due: (client: Client) => void;
 
-  constructor(record: ClientRecord, heartbeatAddress: Address, due: (client: Client) => void) {
+  constructor(record: ClientRecord, due: (client: Client) => void) {
     super();
     this.record = record;
     this.connectionId = bytesOf(record.connectionId);
-    this.heartbeatAddress = heartbeatAddress;
     this.#due = due;
   }
 

@@ -54,6 +54,8 @@ export class Sessions {
   readonly #probes = new Map<string, DuplicateProbe>();
   /** Programs of one kind all get the same one, and encoding it is a tenth of a connect. */
   #lastResponse: KnownResponse | undefined = undefined;
+  /** One for all clients. */
+  readonly #due = (client: Client): void => this.#heartbeatDue(client);
 
   /** `endSubscriptions` ends every subscription of a registration that is gone already. */
   constructor(
@@ -93,7 +95,7 @@ export class Sessions {
     this.#probes.set(request.clientId, probe);
     this.#requests.set(serial, probe);
     this.#context.wheel.arm(probe, this.#context.nowMs + DUPLICATE_PROBE_MS);
-    this.#context.effects.requests.push({ address: existing.heartbeatAddress, serial });
+    this.#context.effects.requests.push({ address: this.#heartbeatAddress(existing), serial });
   }
 
   #register(request: ConnectRequest, reply: Address | undefined, isReplacement: boolean): void {
@@ -150,11 +152,7 @@ export class Sessions {
   /** Puts a registration into the tables without telling the store; its heartbeats are not armed. */
   restore(record: ClientRecord): Client {
     const context = this.#context;
-    const client = new Client(
-      record,
-      context.world.address(record.heartbeatInbox),
-      (due) => this.#heartbeatDue(due),
-    );
+    const client = new Client(record, this.#due);
     context.clients.add(client);
     return client;
   }
@@ -218,6 +216,11 @@ export class Sessions {
 
   // Heartbeats ---------------------------------------------------------------------------------------------------------
 
+  /** Where nothing was ever asked the subject costs nothing: of a storm of connects many are gone before. */
+  #heartbeatAddress(client: Client): Address {
+    return client.heartbeatAddress ??= this.#context.world.address(client.record.heartbeatInbox);
+  }
+
   #armHeartbeat(client: Client, delayMs: number): void {
     this.#context.wheel.arm(client, this.#context.nowMs + delayMs);
   }
@@ -228,7 +231,7 @@ export class Sessions {
     const serial = this.#context.nextRequestSerial();
     client.heartbeatOut = serial;
     this.#requests.set(serial, client);
-    this.#context.effects.requests.push({ address: client.heartbeatAddress, serial });
+    this.#context.effects.requests.push({ address: this.#heartbeatAddress(client), serial });
     this.#armHeartbeat(client, this.#context.options.heartbeatTimeoutMs);
   }
 
@@ -283,7 +286,7 @@ export class Sessions {
       return this.#armHeartbeat(client, HEARTBEAT_AFTER_PING_MS);
     }
     // Under the same serial: whichever of them is answered shows that the client lives.
-    this.#context.effects.requests.push({ address: client.heartbeatAddress, serial: client.heartbeatOut });
+    this.#context.effects.requests.push({ address: this.#heartbeatAddress(client), serial: client.heartbeatOut });
   }
 
   // Close --------------------------------------------------------------------------------------------------------------
@@ -314,7 +317,7 @@ export class Sessions {
     context.wheel.disarm(client);
     this.#endHeartbeat(client);
     context.clients.remove(client);
-    context.world.release(client.heartbeatAddress);
+    if (client.heartbeatAddress !== undefined) context.world.release(client.heartbeatAddress);
     try {
       context.store.deleteClient(client.id);
       context.groups.whole().storeTouched = true;

@@ -264,6 +264,7 @@ export class Login extends TimerNode {
 
 /** What a client has said, with what it says in one more CONNECT: what is absent there keeps its value (3.4). */
 export function mergeCredentials(said: Credentials, options: ConnectOptions): Credentials {
+  if (!namesSomebody(options)) return said;
   const { user, pass, auth_token, nkey, sig } = { ...said, ...options };
   return {
     ...(user === undefined ? {} : { user }),
@@ -272,4 +273,9 @@ export function mergeCredentials(said: Credentials, options: ConnectOptions): Cr
     ...(nkey === undefined ? {} : { nkey }),
     ...(sig === undefined ? {} : { sig }),
   };
+}
+
+function namesSomebody({ user, pass, auth_token, nkey, sig }: ConnectOptions): boolean {
+  return user !== undefined || pass !== undefined || auth_token !== undefined || nkey !== undefined ||
+    sig !== undefined;
 }

@@ -63,8 +63,6 @@ class BunSocket implements Socket {
   readonly output = new OutputQueue();
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
 
   /** What is read and written: the plain socket first, the TLS socket after an upgrade. */
   #raw: RawSocket;
@@ -90,8 +88,15 @@ class BunSocket implements Socket {
     this.#release = release;
     this.remoteAddress = raw.remoteAddress ?? "";
     this.remotePort = raw.remotePort ?? 0;
-    this.localAddress = raw.localAddress ?? "";
-    this.localPort = raw.localPort ?? 0;
+  }
+
+  // Each of the four is a system call, and these two are hardly ever asked for.
+  get localAddress(): string {
+    return this.#raw.localAddress ?? "";
+  }
+
+  get localPort(): number {
+    return this.#raw.localPort ?? 0;
   }
 
   /** Gives the socket its handler; called once, before any event. */

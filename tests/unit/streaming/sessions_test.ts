@@ -64,6 +64,22 @@ test("7.3, 7.4: each client is answered by what it asked for, whoever asked befo
   });
 });
 
+test("8: the address of a heartbeat inbox is held from the first heartbeat to the end of the registration", () => {
+  const b = new StreamingBench();
+  b.connect("me");
+  b.connect("other");
+  assert.equal(b.addresses.size, 0);
+  // A second connect with its ID asks the first one.
+  assert.equal(b.askError("connect", b.connectRequest("me")), STAN_ERROR.CLIENT_ID_REGISTERED);
+  assert.equal(b.addresses.size, 1);
+  b.pass(65_000);
+  assert.equal(b.requests.length, 5);
+  assert.equal(b.addresses.size, 2);
+  b.close("me");
+  b.close("other");
+  assert.equal(b.addresses.size, 0);
+});
+
 test("invariant 23 (7.5): a connect without reply subject registers all the same", () => {
   const b = new StreamingBench();
   b.driver.serve("connect", b.connectRequest("me"), undefined);
