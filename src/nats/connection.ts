@@ -246,7 +246,7 @@ export class Connection
 
   /** Sends INFO at once. */
   announce(): void {
-    this.write(this.#server.info(this));
+    this.#server.infoLine(this.connectionType === "WEBSOCKET").writeTo(this);
     this.flush(this.#server.clockMs());
   }
 

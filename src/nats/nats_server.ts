@@ -15,6 +15,7 @@ import type { ClosedConnections } from "./closed_connections.ts";
 import type { CloseReason } from "./close_reason.ts";
 import { Connection } from "./connection.ts";
 import { FairShare } from "./fair_share.ts";
+import { InfoLine } from "./info_line.ts";
 import { LameDuck, shuffled } from "./lame_duck.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { Router } from "./router.ts";
@@ -75,8 +76,6 @@ export interface PreparedOptions {
   readonly webSocketAuthenticator: Authenticator | null;
 }
 
-const utf8 = new TextEncoder();
-
 export class NatsServer {
   #options: NatsServerOptions;
   readonly log: LogView;
@@ -115,6 +114,8 @@ export class NatsServer {
   readonly #tlsRate: RateLimit;
   #infoHost: string;
   #infoPort: number;
+  /** Of the client port; undefined: what it says has changed. */
+  #infoLine: InfoLine | undefined = undefined;
 
   constructor(runtime: Runtime, options: NatsServerOptions, log: LogView) {
     this.#runtime = runtime;
@@ -203,6 +204,7 @@ export class NatsServer {
   /** What INFO says about the address. */
   #advertise(): void {
     const { clientAdvertise } = this.#options;
+    this.#infoLine = undefined;
     this.#infoHost = this.host;
     this.#infoPort = this.port;
     if (clientAdvertise === "") return;
@@ -260,6 +262,7 @@ export class NatsServer {
   adopt({ options, authenticator, webSocketAuthenticator }: PreparedOptions): void {
     this.#options = options;
     this.#authenticator = authenticator;
+    this.#infoLine = undefined;
     if (options.webSocket !== undefined) this.#webSocket?.adopt(options.webSocket, webSocketAuthenticator);
     this.#parserLimits = parserLimitsOf(options);
     this.accounts.define(options.auth?.accounts ?? []);
@@ -310,6 +313,7 @@ export class NatsServer {
     this.log.info("Entering lame duck mode, stop accepting new clients");
     const lameDuck = new LameDuck(this, beforeLast);
     this.#lameDuck = lameDuck;
+    this.#infoLine = undefined;
     await this.#listener?.close();
     await this.#webSocket?.close();
     for (const connection of this.connections.values()) {
@@ -490,13 +494,17 @@ export class NatsServer {
     };
   }
 
-  /** The INFO line of a connection. */
-  info(connection: Connection): Uint8Array {
+  /** The INFO line of the client port, or of the WebSocket port. */
+  infoLine(isWebSocket: boolean): InfoLine {
+    const webSocket = isWebSocket ? this.#webSocket : undefined;
+    return webSocket === undefined
+      ? this.#infoLine ??= this.#describe(this.#portInfo())
+      : this.#describe(webSocket.info());
+  }
+
+  #describe(port: PortInfo): InfoLine {
     const { options } = this;
-    const isWebSocket = connection.connectionType === "WEBSOCKET";
-    const port = (isWebSocket ? this.#webSocket?.info() : undefined) ?? this.#portInfo();
-    // What is undefined is left out. No spreading: it shows in the cost of a connect.
-    const info = {
+    const fields = {
       server_id: this.id,
       server_name: this.name,
       version: options.version,
@@ -511,12 +519,8 @@ export class NatsServer {
       tls_required: port.tls_required,
       tls_verify: port.tls_verify,
       max_payload: options.maxPayload,
-      client_id: connection.id,
-      client_ip: connection.remoteAddress,
-      nonce: connection.nonce === "" ? undefined : connection.nonce,
-      ldm: this.#lameDuck === undefined ? undefined : true,
     };
-    return utf8.encode(`INFO ${JSON.stringify(info)} \r\n`);
+    return new InfoLine(fields, this.#lameDuck !== undefined);
   }
 }
 
