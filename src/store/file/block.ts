@@ -3,6 +3,7 @@
  * appends and is written from; others were read. A block never changes where it is filled, so a delivery may refer to it
  * until it was sent: deliveries leave with the turn that made them, and what the cache gives up is used again after it.
  */
+import { type RecencyLinks, RecencyList } from "../../base/recency_list.ts";
 import { RECORD_HEADER_BYTES } from "./format.ts";
 import type { Slice } from "./slice.ts";
 
@@ -21,7 +22,7 @@ export interface BlockOwner {
   evicted(block: Block): void;
 }
 
-export class Block {
+export class Block implements RecencyLinks<Block> {
   readonly owner: BlockOwner;
   readonly slice: Slice;
   readonly firstSequence: number;
@@ -38,7 +39,7 @@ export class Block {
   firstStaged = 0;
   /** Kept whatever the cache's bound says: it holds bytes that are nowhere else. */
   pinned = false;
-  /** Chain of the cache, least recently used first. */
+  // Of the cache.
   older: Block | undefined = undefined;
   newer: Block | undefined = undefined;
   cached = false;
@@ -161,8 +162,7 @@ export class BlockCache {
   readonly #buffers: BlockBuffers;
   readonly #maxBytes: number;
   #bytes = 0;
-  #oldest: Block | undefined;
-  #newest: Block | undefined;
+  readonly #blocks = new RecencyList<Block>();
 
   /** `afterTurn` runs its argument when every delivery that was made before has been sent. */
   constructor(maxBytes: number, afterTurn: (work: () => void) => void) {
@@ -183,7 +183,7 @@ export class BlockCache {
     block.cached = true;
     block.chargedBytes = block.costBytes;
     this.#bytes += block.chargedBytes;
-    this.#append(block);
+    this.#blocks.add(block);
     this.trim();
   }
 
@@ -196,23 +196,21 @@ export class BlockCache {
 
   /** The block was used: it goes last. Called when a reader enters a block, not per message. */
   touch(block: Block): void {
-    if (!block.cached || block === this.#newest) return;
-    this.#unlink(block);
-    this.#append(block);
+    if (block.cached) this.#blocks.renew(block);
   }
 
   remove(block: Block): void {
     if (!block.cached) return;
     block.cached = false;
     this.#bytes -= block.chargedBytes;
-    this.#unlink(block);
+    this.#blocks.remove(block);
   }
 
   /** Gives up what is too much, the least recently used first. */
   trim(): void {
-    let block = this.#oldest;
+    let block = this.#blocks.oldest;
     // The newest one stays: somebody asked for it a moment ago.
-    while (this.#bytes > this.#maxBytes && block !== undefined && block !== this.#newest) {
+    while (this.#bytes > this.#maxBytes && block !== undefined && block !== this.#blocks.newest) {
       const next = block.newer;
       if (!block.pinned) {
         this.remove(block);
@@ -221,22 +219,5 @@ export class BlockCache {
       }
       block = next;
     }
-  }
-
-  #append(block: Block): void {
-    block.older = this.#newest;
-    block.newer = undefined;
-    if (this.#newest !== undefined) this.#newest.newer = block;
-    else this.#oldest = block;
-    this.#newest = block;
-  }
-
-  #unlink(block: Block): void {
-    if (block.older !== undefined) block.older.newer = block.newer;
-    else this.#oldest = block.newer;
-    if (block.newer !== undefined) block.newer.older = block.older;
-    else this.#newest = block.older;
-    block.older = undefined;
-    block.newer = undefined;
   }
 }

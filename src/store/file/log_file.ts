@@ -3,6 +3,7 @@
  * so a write that failed half way is repeated, or cut off, without leaving garbage between two records.
  */
 import { assert } from "../../base/assert.ts";
+import { type RecencyLinks, RecencyList } from "../../base/recency_list.ts";
 import type { Disk, DiskFile } from "../../runtime/types.ts";
 import { VERSION_BYTES, versionBytes } from "./format.ts";
 
@@ -10,8 +11,8 @@ import { VERSION_BYTES, versionBytes } from "./format.ts";
 export class DescriptorPool {
   readonly disk: Disk;
   readonly #max: number;
-  /** In order of opening or renewed use. */
-  readonly #open = new Set<LogFile>();
+  /** By opening or renewed use. */
+  readonly #open = new RecencyList<LogFile>();
 
   /** `max` may be exceeded while more files than that are in use at the same moment. */
   constructor(disk: Disk, max: number) {
@@ -25,11 +26,11 @@ export class DescriptorPool {
 
   /** For {@link LogFile}: it is about to open. */
   makeRoom(): void {
-    if (this.#open.size < this.#max) return;
-    for (const file of this.#open) {
-      if (file.isBusy) continue;
-      file.closeDescriptor();
-      if (this.#open.size < this.#max) return;
+    let file = this.#open.oldest;
+    while (this.#open.size >= this.#max && file !== undefined) {
+      const { newer } = file;
+      if (!file.isBusy) file.closeDescriptor();
+      file = newer;
     }
   }
 
@@ -38,23 +39,27 @@ export class DescriptorPool {
   }
 
   closed(file: LogFile): void {
-    this.#open.delete(file);
+    this.#open.remove(file);
   }
 
   /** Moves a file behind all others in the order of closing. */
   used(file: LogFile): void {
-    this.#open.delete(file);
-    this.#open.add(file);
+    this.#open.renew(file);
   }
 
   /** Closes what was not used since the last call. */
   closeIdle(): void {
-    // A copy: a file that was used moves to the end of the set, where it would be met again, unused.
-    for (const file of [...this.#open]) if (!file.takeUsed() && !file.isBusy) file.closeDescriptor();
+    // Not beyond the one that is the newest now: a file that was used moves behind it, where it would be met again, unused.
+    const last = this.#open.newest;
+    for (let file = this.#open.oldest; file !== undefined;) {
+      const next = file === last ? undefined : file.newer;
+      if (!file.takeUsed() && !file.isBusy) file.closeDescriptor();
+      file = next;
+    }
   }
 
   closeAll(): void {
-    for (const file of this.#open) file.closeDescriptor();
+    for (let file = this.#open.oldest; file !== undefined; file = this.#open.oldest) file.closeDescriptor();
   }
 }
 
@@ -78,12 +83,15 @@ export function newWait(): SyncWait {
   return { promise, resolve, reject };
 }
 
-export class LogFile {
+export class LogFile implements RecencyLinks<LogFile> {
   path: string;
   /** Where the next write goes; everything before it was handed to the system. */
   size: number;
   /** Everything before it survives a power cut. */
   syncedSize: number;
+  // Of the pool, while it is open.
+  older: LogFile | undefined = undefined;
+  newer: LogFile | undefined = undefined;
   readonly #pool: DescriptorPool;
   #file: DiskFile | undefined;
   #used = true;

@@ -105,3 +105,62 @@ test("stores 10, 6.7: a position that a start has put back, and could not make s
     assert.deepEqual(again!.channels[0]!.subscriptions.map(({ record }) => record.lastSent), [3], `seed ${seed}`);
   }
 });
+
+/** A pool of `max` descriptors, `count` files made in it, and the paths of what is opened from then on. */
+function pooled(max: number, count: number) {
+  const machine = new Machine();
+  const disk = new SimulatedDisk(machine, new Random(1));
+  const pool = new DescriptorPool(disk, max);
+  const files = Array.from({ length: count }, (_, i) => LogFile.create(pool, `/${i}`));
+  const opened: string[] = [];
+  disk.tap = {
+    file: (path, file) => {
+      opened.push(path);
+      return file;
+    },
+  };
+  return { machine, disk, pool, files, opened };
+}
+
+test("stores 5.12: the file that was opened first is closed first, and opened again when needed", () => {
+  const { disk, pool, files, opened } = pooled(3, 5);
+  assert.deepEqual([pool.openCount, disk.openCount], [3, 3]);
+  for (const i of [2, 3, 4]) void files[i]!.file;
+  assert.deepEqual(opened, []);
+  void files[0]!.file;
+  void files[2]!.file;
+  assert.deepEqual(opened, ["/0", "/2"], "3 is the next to go");
+  assert.equal(disk.openCount, 3);
+  pool.closeAll();
+  assert.deepEqual([pool.openCount, disk.openCount], [0, 0]);
+});
+
+test("stores 5.12: a file with a sync under way stays open, the next one goes instead", async () => {
+  const { machine, disk, pool, files, opened } = pooled(3, 3);
+  const synced = files[0]!.sync();
+  const another = LogFile.create(pool, "/another");
+  assert.deepEqual(opened, ["/another"]);
+  assert.equal(disk.openCount, 3);
+  void files[0]!.file;
+  void files[2]!.file;
+  assert.deepEqual(opened, ["/another"]);
+  void files[1]!.file;
+  assert.deepEqual(opened, ["/another", "/1"]);
+  await machine.advance(10);
+  await synced;
+  another.retire();
+});
+
+test("stores 5.12: what was not used between two calls is closed, and what was used goes behind the others", () => {
+  const { pool, files, opened } = pooled(0, 4);
+  pool.closeIdle();
+  assert.equal(pool.openCount, 4, "they were just made");
+  void files[1]!.file;
+  pool.closeIdle();
+  assert.equal(pool.openCount, 1);
+  void files[1]!.file;
+  assert.deepEqual(opened, []);
+  pool.closeIdle();
+  pool.closeIdle();
+  assert.equal(pool.openCount, 0);
+});
