@@ -6,7 +6,7 @@
  *     bun tests/bench/many.ts                      the executable where it is built, else the source
  *     bun tests/bench/many.ts --server "bun src/main.ts -p {port}" --rounds 3 --only clients,channels
  */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { runGenerator } from "./generator_process.ts";
@@ -18,8 +18,11 @@ import type { Job, RunResult } from "./run.ts";
 import { median } from "./statistics.ts";
 import { REFERENCE_MACHINE } from "./targets.ts";
 
-/** Silence in whose second half CPU is measured: long enough for heartbeats of several rounds. */
-const REST_MS = 20_000;
+/**
+ * Silence in whose second half CPU is measured: long enough for heartbeats of several rounds, and for the engine to have
+ * collected in the first half what the making has left.
+ */
+const REST_MS = 50_000;
 /** Debian's; without it the bounds of rates are not scaled and not judged. */
 const NATS_SERVER = "/usr/sbin/nats-server";
 
@@ -97,8 +100,7 @@ interface Measured {
 }
 
 async function measure(settings: Settings, many: Many): Promise<Measured> {
-  const dir = path.join(settings.dataDir, `many-${process.pid}`);
-  rmSync(dir, { recursive: true, force: true });
+  const dir = mkdtempSync(path.join(rootOf(settings), `${many.name}-`));
   const port = await freePort();
   const store = many.store === "file" ? ["-store", "file", "-dir", dir] : [];
   const command = [
@@ -121,8 +123,15 @@ async function measure(settings: Settings, many: Many): Promise<Measured> {
     return measuredOf(result, seconds, (residentBytesOf(server.pid) ?? NaN) / 1e6);
   } finally {
     await server.stop();
-    rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/**
+ * Data of the whole run, removed at its end: for minutes ext4 steps over every inode that was removed, and whoever makes
+ * ten thousand channels right after others have removed theirs takes up to three times as long.
+ */
+function rootOf(settings: Settings): string {
+  return path.join(settings.dataDir, `many-${process.pid}`);
 }
 
 function measuredOf(result: RunResult, restartSeconds: number, restartMegabytes: number): Measured {
@@ -180,18 +189,26 @@ function row(many: Many, samples: readonly Measured[], factor: number): string {
 async function main({ settings, rounds, chosen, print }: LongRun<Many>): Promise<void> {
   const factors: number[] = [];
   const samples = new Map<Many, Measured[]>(chosen.map((many) => [many, []]));
-  for (let round = 0; round < rounds; round++) {
-    factors.push(await machineFactor());
-    for (const many of chosen) {
-      samples.get(many)!.push(await measure(settings, many));
-      console.error(`round ${round + 1}/${rounds}  ${many.name}`);
+  const root = rootOf(settings);
+  mkdirSync(root, { recursive: true });
+  try {
+    for (let round = 0; round < rounds; round++) {
+      factors.push(await machineFactor());
+      for (const many of chosen) {
+        samples.get(many)!.push(await measure(settings, many));
+        console.error(`round ${round + 1}/${rounds}  ${many.name}`);
+      }
     }
+  } finally {
+    rmSync(root, { recursive: true, force: true });
   }
   const factor = median(factors);
   print(
     `Bounds of rates are scaled by ${figure(factor)}: what nats-server does here, beside the bounds' machine.\n`,
   );
-  print("KB each is what the process has for itself beside the start, 20 s after the last one was made.\n");
+  print(
+    `KB each is what the process has for itself beside the start, ${REST_MS / 1000} s after the last one was made.\n`,
+  );
   print("| what | store | KB each | made per second | CPU µs each | CPU idle | restart s | MB after it |");
   print("|---|---|---|---|---|---|---|---|");
   for (const many of chosen) print(row(many, samples.get(many)!, factor));
