@@ -24,8 +24,8 @@ import {
   type TlsInfo,
   type TlsServerOptions,
 } from "../types.ts";
+import { lengthenAcceptQueue } from "./accept_queue.ts";
 import { bunGlobal, type BunRawSocket, type BunSocketHandlers } from "./bun_global.ts";
-import { lengthenAcceptQueue } from "./fcntl.ts";
 
 const STATE_OPEN = 0;
 /** A handshake is awaited or running: nothing is written, input belongs to TLS. */

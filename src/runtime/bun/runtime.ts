@@ -15,6 +15,7 @@ import { bunGlobal } from "./bun_global.ts";
 import { bunDatagrams } from "./datagrams.ts";
 import { bunLock } from "./fcntl.ts";
 import { BunNetwork } from "./network.ts";
+import { widenThreadPool } from "./thread_pool.ts";
 
 /** Where the modules of a compiled executable live; the second is the form of Windows. */
 const EMBEDDED_ROOTS = ["/$bunfs/", "B:/~BUN/", "B:\\~BUN\\"];
@@ -25,6 +26,7 @@ const COPY_LOOP_MAX_BYTES = 48;
 /** Builds the runtime; one per process is enough, because it counts the sockets of the process. */
 export function createRuntime(): Runtime {
   const bun = bunGlobal();
+  widenThreadPool();
   const { copy } = Buffer.prototype;
   installBulkCopy((target, position, source, start, end) => {
     copy.call(source as Buffer, target, position, start, end);

@@ -165,16 +165,20 @@ export function createDisk(loadLock: () => TryLock | undefined): Disk {
 
 function syncDirectory(path: string, done: DiskDone): void {
   const failed = (error: unknown) => toRuntimeError(error, `Cannot sync directory "${path}"`);
-  fs.open(path, fs.constants.O_RDONLY, (openError, descriptor) => {
-    if (openError) return done(failed(openError));
-    fs.fsync(descriptor, (syncError) => {
-      fs.close(descriptor, () => {
-        // Some file systems know no sync of a directory; there is nothing better to do on them.
-        const unsupported = syncError !== null && syncError !== undefined &&
-          ["EINVAL", "ENOTSUP", "EISDIR", "EPERM"].includes((syncError as NodeJS.ErrnoException).code ?? "");
-        done(syncError && !unsupported ? failed(syncError) : undefined);
-      });
-    });
+  let descriptor: number;
+  try {
+    // Here and now, as every other file: only the sync is worth a thread.
+    descriptor = fs.openSync(path, fs.constants.O_RDONLY);
+  } catch (error) {
+    queueMicrotask(() => done(failed(error)));
+    return;
+  }
+  fs.fsync(descriptor, (error) => {
+    fs.closeSync(descriptor);
+    // Some file systems know no sync of a directory; there is nothing better to do on them.
+    const unsupported = error !== null && error !== undefined &&
+      ["EINVAL", "ENOTSUP", "EISDIR", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
+    done(error && !unsupported ? failed(error) : undefined);
   });
 }
 
