@@ -47,6 +47,27 @@ export function equalRanges(
   return true;
 }
 
+/** The same of views, four bytes at a time: half of the time and less from a dozen bytes on (tests/bench/compare.ts). */
+export function equalViews(
+  a: DataView,
+  aStart: number,
+  aEnd: number,
+  b: DataView,
+  bStart: number,
+  bEnd: number,
+): boolean {
+  const length = aEnd - aStart;
+  if (bEnd - bStart !== length) return false;
+  if (length < 4) {
+    for (let i = 0; i < length; i++) if (a.getUint8(aStart + i) !== b.getUint8(bStart + i)) return false;
+    return true;
+  }
+  // The end first: names of one kind differ there.
+  if (a.getInt32(aEnd - 4) !== b.getInt32(bEnd - 4)) return false;
+  for (let i = 0; i + 4 < length; i += 4) if (a.getInt32(aStart + i) !== b.getInt32(bStart + i)) return false;
+  return true;
+}
+
 /** Arguments one call takes without risking the engine's stack. */
 const APPLY_COUNT_MAX = 8192;
 

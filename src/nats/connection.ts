@@ -433,7 +433,7 @@ export class Connection
       entry = this.#subject = this.#entryBehind(entry, parser);
       // Publishers have one reply for all their subjects.
       const reply = parser.sameTail ? null : this.#reply;
-      if (reply !== null && !reply.is(parser.buffer, parser.replyStart, parser.replyEnd)) {
+      if (reply !== null && !reply.is(parser.buffer, parser.replyStart, parser.replyEnd, parser.view)) {
         this.#reply = null;
       }
       this.#lineRefused = this.permissions === null
@@ -466,10 +466,10 @@ export class Connection
   /** The entry of the subject in `parser`. Many publishers go round theirs in one order: the one behind `previous` is tried first. */
   #entryBehind(previous: SubjectEntry | null, parser: NatsParser): SubjectEntry {
     const { router } = this;
-    const { buffer, subjectStart, subjectEnd } = parser;
-    if (previous === null) return router.entryOf(buffer, subjectStart, subjectEnd);
+    const { buffer, subjectStart, subjectEnd, view } = parser;
+    if (previous === null) return router.entryOf(buffer, subjectStart, subjectEnd, view);
     if (this.#strays <= STRAYS_TRIED) {
-      const followed = router.followerOf(previous, buffer, subjectStart, subjectEnd);
+      const followed = router.followerOf(previous, parser);
       if (followed !== null) {
         this.#strays = 0;
         return followed;
@@ -477,7 +477,7 @@ export class Connection
     }
     // Who has no order is asked for it again now and then.
     this.#strays = this.#strays === STRAYS_MAX ? STRAYS_TRIED : this.#strays + 1;
-    const entry = router.entryOf(buffer, subjectStart, subjectEnd);
+    const entry = router.entryOf(buffer, subjectStart, subjectEnd, view);
     // A dropped one is nobody's any more: it must not keep others.
     if (!previous.dropped) previous.follower = entry;
     return entry;

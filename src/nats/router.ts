@@ -183,14 +183,14 @@ export class Router implements Bus {
   }
 
   /** The entry of a published subject, resolved. */
-  entryOf(buffer: Uint8Array, start: number, end: number): SubjectEntry {
-    const entry = this.subjects.intern(buffer, start, end);
+  entryOf(buffer: Uint8Array, start: number, end: number, view: DataView | null = null): SubjectEntry {
+    const entry = this.subjects.intern(buffer, start, end, view);
     return entry.generation === this.generation ? entry : this.refresh(entry);
   }
 
   /** The same if it is what was published to behind `previous` last time and nothing has changed for it, else null. */
-  followerOf(previous: SubjectEntry, buffer: Uint8Array, start: number, end: number): SubjectEntry | null {
-    return this.subjects.follow(previous, buffer, start, end, this.generation);
+  followerOf(previous: SubjectEntry, { buffer, subjectStart, subjectEnd, view }: NatsParser): SubjectEntry | null {
+    return this.subjects.follow(previous, buffer, subjectStart, subjectEnd, this.generation, view);
   }
 
   /** Makes `entry` true again; returns the entry to use from now on (another one if it had been dropped). */

@@ -6,7 +6,7 @@
  * every entry that was not used since the last sweep. An entry that was dropped while somebody still holds it stays
  * correct: it is resolved anew at each use.
  */
-import { bytesOf, byteString, copyRange, equalRanges, hashRange, hashText } from "../base/bytes.ts";
+import { bytesOf, byteString, copyRange, equalRanges, equalViews, hashRange, hashText } from "../base/bytes.ts";
 import type { Destination } from "./bus.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -38,8 +38,8 @@ export const NO_GROUPS: readonly QueueGroup[] = [];
 
 /** In this order in memory: who publishes on thousands of subjects in turn pays for each line of the cache that is touched. */
 export class SubjectEntry implements Destination {
-  /** Where the subject stands, beside others: `names[nameStart, nameEnd)`. */
-  readonly names: Uint8Array;
+  /** Of `names`. */
+  readonly #view: DataView;
   readonly nameStart: number;
   readonly nameEnd: number;
   readonly hash: number;
@@ -63,17 +63,21 @@ export class SubjectEntry implements Destination {
   /** Has a token that is a wildcard character, which pedantic publishers are told about. */
   wildcard = false;
   pins = 0;
+  /** Where the subject stands, beside others: `names[nameStart, nameEnd)`. */
+  readonly names: Uint8Array;
   readonly #subject: string | undefined;
 
   constructor(
     hash: number,
     names: Uint8Array,
+    view: DataView,
     nameStart: number,
     nameEnd: number,
     next: SubjectEntry | null,
     subject: string | undefined,
   ) {
     this.names = names;
+    this.#view = view;
     this.nameStart = nameStart;
     this.nameEnd = nameEnd;
     this.hash = hash;
@@ -91,9 +95,12 @@ export class SubjectEntry implements Destination {
     return this.#subject ?? byteString(this.names, this.nameStart, this.nameEnd);
   }
 
-  /** True when the subject is `bytes[start, end)`. */
-  is(bytes: Uint8Array, start: number, end: number): boolean {
-    return equalRanges(this.names, this.nameStart, this.nameEnd, bytes, start, end);
+  /** True when the subject is `bytes[start, end)`; `view` is of the same bytes where there is one. */
+  is(bytes: Uint8Array, start: number, end: number, view: DataView | null = null): boolean {
+    const { nameStart, nameEnd } = this;
+    return view === null
+      ? equalRanges(this.names, nameStart, nameEnd, bytes, start, end)
+      : equalViews(this.#view, nameStart, nameEnd, view, start, end);
   }
 }
 
@@ -106,6 +113,7 @@ export class SubjectTable {
   #bytes = 0;
   /** Takes the next names. */
   #page: Uint8Array = new Uint8Array(0);
+  #pageView: DataView = new DataView(this.#page.buffer);
   #pageUsed = 0;
   /** Entries made since the last sweep. */
   #newCount = 0;
@@ -145,20 +153,21 @@ export class SubjectTable {
     start: number,
     end: number,
     generation: number,
+    view: DataView | null = null,
   ): SubjectEntry | null {
     const entry = previous.follower;
     // A dropped one has no generation.
-    if (entry === null || entry.generation !== generation || !entry.is(bytes, start, end)) return null;
+    if (entry === null || entry.generation !== generation || !entry.is(bytes, start, end, view)) return null;
     this.lookups++;
     if (!entry.used) entry.used = true;
     return entry;
   }
 
-  /** The entry of `bytes[start, end)`, made if there is none. */
-  intern(bytes: Uint8Array, start: number, end: number): SubjectEntry {
+  /** The entry of `bytes[start, end)`, made if there is none; `view` is of the same bytes where there is one. */
+  intern(bytes: Uint8Array, start: number, end: number, view: DataView | null = null): SubjectEntry {
     this.lookups++;
     const hash = hashRange(bytes, start, end, this.#seed);
-    const found = this.#find(hash, bytes, start, end);
+    const found = this.#find(hash, bytes, start, end, view);
     if (found === null) return this.#add(hash, bytes, start, end);
     found.used = true;
     return found;
@@ -195,21 +204,30 @@ export class SubjectTable {
     const length = end - start;
     if (this.#pageUsed + length > this.#page.length) {
       this.#page = new Uint8Array(Math.max(NAME_PAGE_BYTES, length));
+      this.#pageView = new DataView(this.#page.buffer);
       this.#pageUsed = 0;
     }
     const nameStart = this.#pageUsed;
     this.#pageUsed = copyRange(this.#page, nameStart, bytes, start, end);
-    const entry = new SubjectEntry(hash, this.#page, nameStart, this.#pageUsed, this.#buckets[bucket]!, subject);
+    const entry = new SubjectEntry(
+      hash,
+      this.#page,
+      this.#pageView,
+      nameStart,
+      this.#pageUsed,
+      this.#buckets[bucket]!,
+      subject,
+    );
     this.#buckets[bucket] = entry;
     this.#count++;
     this.#bytes += length;
     return entry;
   }
 
-  #find(hash: number, bytes: Uint8Array, start: number, end: number): SubjectEntry | null {
+  #find(hash: number, bytes: Uint8Array, start: number, end: number, view: DataView | null): SubjectEntry | null {
     let entry = this.#buckets[slotOf(hash, this.#mask)]!;
     while (entry !== null) {
-      if (entry.hash === hash && entry.is(bytes, start, end)) return entry;
+      if (entry.hash === hash && entry.is(bytes, start, end, view)) return entry;
       entry = entry.next!;
     }
     return null;

@@ -145,8 +145,9 @@ export class NatsParser {
   #lineReplyEnd = 0;
   #lineSizeStart = 0;
 
-  /** Of the chunk that is being parsed and of `#line`, to compare the two eight bytes at a time; null where it is not worth one. */
-  #view: DataView | null = null;
+  /** Of `buffer`, to compare several bytes at a time; null where it is not worth one. */
+  view: DataView | null = null;
+  /** The same of `#line`. */
   #lineView: DataView | null = null;
 
   /** Control lines in a row that differed from the one before them. */
@@ -176,7 +177,7 @@ export class NatsParser {
     this.#pending = EMPTY;
     this.#pendingLength = 0;
     this.#line = EMPTY;
-    this.#view = null;
+    this.view = null;
     this.#lineView = null;
     this.#forgetLine();
   }
@@ -216,11 +217,11 @@ export class NatsParser {
     const stop = limit < length - start ? start + limit : length;
     if (at < stop) {
       if (length - at >= VIEW_BYTES_MIN) {
-        this.#view = new DataView(chunk.buffer, chunk.byteOffset, length);
+        this.view = new DataView(chunk.buffer, chunk.byteOffset, length);
         this.#lineView ??= viewOf(this.#line);
       }
       at = this.#parse(chunk, at, length, stop);
-      this.#view = null;
+      this.view = null;
     }
     if (this.#closed || at >= length) return length;
     if (at >= stop) return at;
@@ -378,7 +379,7 @@ export class NatsParser {
 
   /** True when `length` bytes of the remembered line, from `from` on, stand in `buffer` at `at`. */
   #isRemembered(buffer: Uint8Array, at: number, from: number, length: number): boolean {
-    const view = this.#view;
+    const view = this.view;
     const lineView = this.#lineView;
     if (view === null || lineView === null || length < 8) {
       const line = this.#line;
@@ -397,10 +398,25 @@ export class NatsParser {
     return true;
   }
 
+  /**
+   * Behind the first bytes of the subject: as far as those of the remembered line are here again. A client's publishes have
+   * a long prefix in common, and there is no separator in it.
+   */
+  #knownSubjectEnd(at: number, end: number): number {
+    const { view } = this;
+    const lineView = this.#lineView;
+    const subjectStart = at + 4;
+    if (view === null || lineView === null || this.#rememberedLength === 0) return subjectStart;
+    const lastStart = Math.min(this.#lineSubjectEnd, end - at) - 8;
+    let i = 0;
+    while (i <= lastStart && view.getFloat64(at + i) === lineView.getFloat64(i)) i += 8;
+    return i < 4 ? subjectStart : at + i;
+  }
+
   /** Path 2. Returns the position behind the message, -1 when more bytes are needed, 0 to let path 3 decide. */
   #publishLine(buffer: Uint8Array, at: number, end: number): number {
     const subjectStart = at + 4;
-    let p = subjectStart;
+    let p = this.#knownSubjectEnd(at, end);
     while (p < end && buffer[p]! > SPACE) p++;
     if (p >= end) return -1;
     const subjectEnd = p;

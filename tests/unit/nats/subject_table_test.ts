@@ -44,6 +44,34 @@ test("nats 4.3: names that stand side by side are not taken for each other", () 
   }
 });
 
+test("nats 4.3: a view of the bytes, compared four at a time, gives the same answers as the bytes", () => {
+  const table = new SubjectTable(5);
+  for (let length = 1; length <= 40; length++) {
+    const subject = Array.from({ length }, (_, i) => String.fromCharCode(33 + (i * 7) % 90)).join("");
+    const entry = intern(table, subject);
+    const frame = bytesOf(`<${subject}x>`);
+    // Not where its memory begins.
+    const memory = new Uint8Array(frame.length + 5);
+    memory.set(frame, 5);
+    const bytes = memory.subarray(5);
+    const view = new DataView(memory.buffer, 5, frame.length);
+    const answers = (start: number, end: number) => {
+      const answer = entry.is(bytes, start, end, view);
+      assert.equal(answer, entry.is(bytes, start, end), `${start} to ${end}`);
+      return answer;
+    };
+    assert.ok(answers(1, length + 1));
+    assert.ok(!answers(1, length + 2), "longer");
+    assert.ok(!answers(1, length), "shorter");
+    assert.equal(table.intern(bytes, 1, length + 1, view), entry);
+    for (let at = 1; at <= length; at++) {
+      bytes[at]! ^= 0x80;
+      assert.ok(!answers(1, length + 1), `another byte ${at} of ${length}`);
+      bytes[at]! ^= 0x80;
+    }
+  }
+});
+
 test("nats 4.3: entries are found after the table has grown", () => {
   const table = new SubjectTable(-77);
   const entries = new Map<string, SubjectEntry>();

@@ -197,6 +197,28 @@ test("nats 3.5: in a large chunk, where eight bytes are compared at a time, one 
   assert.ok(recorder.sameLineCount > recorder.calls.length / 4, String(recorder.sameLineCount));
 });
 
+test("nats 3.5: in a large chunk a subject ends where it ends, however much of another one it begins with", () => {
+  const whole = "_STAN.pub.0123456789abcdefghijkl.orders.of.today";
+  // A separator, or a byte that ends nothing, in place of each byte; shorter ones, and longer ones.
+  const others = Array.from({ length: whole.length }, (_, at) => {
+    const replaced = [" ", "\t", "\x00", "x"].map((byte) => whole.slice(0, at) + byte + whole.slice(at + 1));
+    return [whole.slice(0, at), ...replaced, `${whole.slice(0, at)}longer${whole.slice(at)}`];
+  }).flat().filter((subject) => subject.trim() !== "");
+  const frame = (subject: string) => `PUB ${subject} _INBOX.reply 4\r\nabcd\r\n`;
+  const input = others.map((subject) => frame(whole) + frame(subject)).join("");
+  for (const text of [input, others.map(frame).join("")]) {
+    const { recorder } = parsePieces([bytesOf(text)]);
+    assert.deepEqual(recorder.calls, parsePlainly(text));
+  }
+  // What fails ends the connection: one at a time, behind enough to make the chunk large.
+  for (const end of ["\r\n", "\n", "\r"]) {
+    for (let at = 0; at < whole.length; at++) {
+      const text = frame(whole).repeat(15) + `PUB ${whole.slice(0, at)}${end}${whole.slice(at)} 4\r\nabcd\r\n`;
+      assert.deepEqual(parsePieces([bytesOf(text)]).recorder.calls, parsePlainly(text), JSON.stringify([at, end]));
+    }
+  }
+});
+
 test("nats 3.5: lines that share a beginning are told apart", () => {
   const frames = [
     "PUB a 1\r\nx\r\n",
