@@ -317,40 +317,21 @@ export function msgProtoSize(
 }
 
 /**
- * Writes a MsgProto with fields 1 to 5, the stored form of a message; `reply` and `data` are ranges of `source`. Fields of
- * default value are left out: the byte count of a delivery is part of the protocol (3.1). Returns the position behind it.
+ * Writes a MsgProto with fields 1 to 5, the stored form of a message; `reply` and `data` are ranges of `source`, the name of
+ * the channel is `names[nameStart, nameEnd)`. Fields of default value are left out: the byte count of a delivery is part of
+ * the protocol (3.1). Returns the position behind it.
+ *
+ * Where `names` is `source`, the PubMsg of a client, name and data mostly stand side by side with nothing between them, which
+ * takes one copy, and no look at the channel's own name.
  */
 export function encodeMsgProto(
   out: Uint8Array,
   position: number,
   sequence: number,
-  channel: Uint8Array,
-  source: Uint8Array,
-  replyStart: number,
-  replyEnd: number,
-  dataStart: number,
-  dataEnd: number,
-  stampHigh: number,
-  stampLow: number,
-): number {
-  position = writeSequence(out, position, sequence);
-  position = writeField(out, position, 0x12, channel, 0, channel.length);
-  position = writeField(out, position, 0x1a, source, replyStart, replyEnd);
-  position = writeField(out, position, 0x22, source, dataStart, dataEnd);
-  return writeStamp(out, position, stampHigh, stampLow);
-}
-
-/**
- * The same from the PubMsg of a client: the name of the channel is the range `source[nameStart, nameEnd)`. Most messages have
- * name and data side by side and nothing between them, which takes one copy, and no look at the channel's own name.
- */
-export function encodeMsgProtoOf(
-  out: Uint8Array,
-  position: number,
-  sequence: number,
-  source: Uint8Array,
+  names: Uint8Array,
   nameStart: number,
   nameEnd: number,
+  source: Uint8Array,
   replyStart: number,
   replyEnd: number,
   dataStart: number,
@@ -363,15 +344,15 @@ export function encodeMsgProtoOf(
   const dataLength = dataEnd - dataStart;
   // The lengths in front of both are as short as they can be; a tag and a length are all that fits between the two.
   if (
-    replyEnd === replyStart && dataLength > 0 && dataStart === nameEnd + 1 + varintSize(dataLength) &&
-    nameLength < 0x80 && source[nameStart - 1] === nameLength
+    names === source && replyEnd === replyStart && dataLength > 0 &&
+    dataStart === nameEnd + 1 + varintSize(dataLength) && nameLength < 0x80 && source[nameStart - 1] === nameLength
   ) {
     out[position] = 0x12;
     const tagAt = position + 2 + nameLength;
     position = copyRange(out, position + 1, source, nameStart - 1, dataEnd);
     out[tagAt] = 0x22;
   } else {
-    position = writeField(out, position, 0x12, source, nameStart, nameEnd);
+    position = writeField(out, position, 0x12, names, nameStart, nameEnd);
     position = writeField(out, position, 0x1a, source, replyStart, replyEnd);
     position = writeField(out, position, 0x22, source, dataStart, dataEnd);
   }

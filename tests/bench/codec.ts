@@ -67,7 +67,7 @@ function main(): void {
   const high = 411_462_000;
   const low = 2_345_678_901;
   const stamp = { low: low | 0, high, unsigned: false };
-  const end = encodeMsgProto(out, 0, 1_234_567, channel, data, 0, 0, 0, data.length, high, low);
+  const end = encodeMsgProto(out, 0, 1_234_567, channel, 0, channel.length, data, 0, 0, 0, data.length, high, low);
   const stored = out.slice(0, end);
 
   const version = "Bun" in globalThis ? `Bun ${process.versions.bun}` : `Deno ${process.versions.deno}`;
@@ -106,7 +106,7 @@ function main(): void {
     measure((count) => {
       for (let i = 0; i < count; i++) {
         sink += msgProtoSize(i, channel.length, 0, data.length, high, low);
-        sink += encodeMsgProto(out, i & 255, i, channel, data, 0, 0, 0, data.length, high, low);
+        sink += encodeMsgProto(out, i & 255, i, channel, 0, channel.length, data, 0, 0, 0, data.length, high, low);
       }
     }),
     measure((count) => {

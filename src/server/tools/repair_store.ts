@@ -146,11 +146,11 @@ class Repair {
       };
       for (const piece of plan.pieces) {
         if (piece.kind === "empty") {
-          const { sequence, stamp } = piece;
+          const { sequence, stamp: { high, low } } = piece;
           const start = RECORD_HEADER_BYTES;
-          const end = encodeMsgProto(empty, start, sequence, channel, empty, 0, 0, 0, 0, stamp.high, stamp.low);
+          const end = encodeMsgProto(empty, start, sequence, channel, 0, channel.length, empty, 0, 0, 0, 0, high, low);
           writeRecordHeader(empty, 0, 0, end - start, crc);
-          add(sequence, copy!.position, stamp.high, stamp.low, end - start);
+          add(sequence, copy!.position, high, low, end - start);
           copy!.write(empty, 0, end);
           emptyCount++;
           continue;

@@ -9,7 +9,7 @@
  */
 import { assert } from "../../base/assert.ts";
 import { displayText } from "../../base/bytes.ts";
-import { encodeMsgProto, encodeMsgProtoOf } from "../../wire/stan_hot.ts";
+import { encodeMsgProto } from "../../wire/stan_hot.ts";
 import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../stamp.ts";
 import {
   APPEND_FAILED,
@@ -285,34 +285,23 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     }
     const at = block.usedBytes;
     const payloadStart = at + RECORD_HEADER_BYTES;
-    const payloadEnd = nameStart < 0
-      ? encodeMsgProto(
-        block.bytes,
-        payloadStart,
-        sequence,
-        channel,
-        source,
-        replyStart,
-        replyEnd,
-        dataStart,
-        dataEnd,
-        stampHigh,
-        stampLow,
-      )
-      : encodeMsgProtoOf(
-        block.bytes,
-        payloadStart,
-        sequence,
-        source,
-        nameStart,
-        nameStart + channel.length,
-        replyStart,
-        replyEnd,
-        dataStart,
-        dataEnd,
-        stampHigh,
-        stampLow,
-      );
+    const names = nameStart < 0 ? channel : source;
+    const nameAt = nameStart < 0 ? 0 : nameStart;
+    const payloadEnd = encodeMsgProto(
+      block.bytes,
+      payloadStart,
+      sequence,
+      names,
+      nameAt,
+      nameAt + channel.length,
+      source,
+      replyStart,
+      replyEnd,
+      dataStart,
+      dataEnd,
+      stampHigh,
+      stampLow,
+    );
     const size = payloadEnd - payloadStart;
     writeRecordHeader(block.bytes, at, 0, size, shared.crc);
     const indexAt = slice.reserveIndex();

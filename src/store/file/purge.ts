@@ -154,9 +154,10 @@ export class Purge {
   stageMarker(slice: Slice, { sequence, stampHigh, stampLow }: PurgeMark): void {
     const { crc } = this.#shared;
     const channel = this.#channel;
-    const bytes = new Uint8Array(RECORD_HEADER_BYTES + channel.length + MESSAGE_ENVELOPE_BYTES_MAX);
+    const { length } = channel;
+    const bytes = new Uint8Array(RECORD_HEADER_BYTES + length + MESSAGE_ENVELOPE_BYTES_MAX);
     const start = RECORD_HEADER_BYTES;
-    const end = encodeMsgProto(bytes, start, sequence, channel, NOTHING, 0, 0, 0, 0, stampHigh, stampLow);
+    const end = encodeMsgProto(bytes, start, sequence, channel, 0, length, NOTHING, 0, 0, 0, 0, stampHigh, stampLow);
     const size = end - start;
     writeRecordHeader(bytes, 0, 0, size, crc);
     const offset = slice.data.size;

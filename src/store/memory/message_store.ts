@@ -3,7 +3,7 @@
  * closures, one copy from the network buffer into the slab, where the message lies in the form in which it is delivered.
  */
 import { assert } from "../../base/assert.ts";
-import { encodeMsgProto, encodeMsgProtoOf, msgProtoSize } from "../../wire/stan_hot.ts";
+import { encodeMsgProto, msgProtoSize } from "../../wire/stan_hot.ts";
 import {
   APPEND_FAILED,
   type ChannelLimits,
@@ -137,34 +137,23 @@ export class MemoryMessageStore implements MessageStore {
     words[entry] = position;
     words[entry + 1] = stampHigh;
     words[entry + 2] = stampLow;
-    const end = nameStart < 0
-      ? encodeMsgProto(
-        this.#bytes,
-        position,
-        sequence,
-        this.#channel,
-        source,
-        replyStart,
-        replyEnd,
-        dataStart,
-        dataEnd,
-        stampHigh,
-        stampLow,
-      )
-      : encodeMsgProtoOf(
-        this.#bytes,
-        position,
-        sequence,
-        source,
-        nameStart,
-        nameStart + nameLength,
-        replyStart,
-        replyEnd,
-        dataStart,
-        dataEnd,
-        stampHigh,
-        stampLow,
-      );
+    const names = nameStart < 0 ? this.#channel : source;
+    const nameAt = nameStart < 0 ? 0 : nameStart;
+    const end = encodeMsgProto(
+      this.#bytes,
+      position,
+      sequence,
+      names,
+      nameAt,
+      nameAt + nameLength,
+      source,
+      replyStart,
+      replyEnd,
+      dataStart,
+      dataEnd,
+      stampHigh,
+      stampLow,
+    );
     const size = end - position;
     this.#at = end;
     this.#entry = entry - INDEX_STRIDE;

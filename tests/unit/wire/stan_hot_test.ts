@@ -7,7 +7,6 @@ import {
   decodePubMsg,
   decodesAsCtrlMsg,
   encodeMsgProto,
-  encodeMsgProtoOf,
   encodePubAck,
   encodePubAckError,
   encodeRedeliveryTail,
@@ -85,14 +84,14 @@ test("11.1: a refusal without a guid has the error alone", () => {
 test("invariant 1 (3.4): MsgProto golden vectors", () => {
   const out = new Uint8Array(128);
   const source = ascii("..rr.hi..");
-  let end = encodeMsgProto(out, 3, 1, ascii("foo"), source, 0, 0, 5, 7, STAMP_HIGH, STAMP_LOW);
+  let end = encodeMsgProto(out, 3, 1, ascii("foo"), 0, 3, source, 0, 0, 5, 7, STAMP_HIGH, STAMP_LOW);
   assert.equal(toHex(out, 3, end), `08011203666f6f2202686928${stampHex()}`);
   assert.equal(stampHex().length, 18);
   assert.equal(msgProtoSize(1, 3, 0, 2, STAMP_HIGH, STAMP_LOW), end - 3);
   const redelivered = encodeRedeliveryTail(out, end, 1);
   assert.equal(toHex(out, end, redelivered), "30013801");
   assert.equal(redeliveryTailSize(1), 4);
-  end = encodeMsgProto(out, 0, 2, ascii("wire"), source, 2, 4, 0, 0, STAMP_HIGH, STAMP_LOW);
+  end = encodeMsgProto(out, 0, 2, ascii("wire"), 0, 4, source, 2, 4, 0, 0, STAMP_HIGH, STAMP_LOW);
   assert.equal(toHex(out, 0, end), `08021204776972651a02727228${stampHex()}`);
 });
 
@@ -105,7 +104,7 @@ test("invariant 2, trap 2 (3.1): a delivery on channel foo with a sequence below
 
 test("invariant 3, trap 2 (3.1): fields of default value are left out", () => {
   const out = new Uint8Array(16);
-  assert.equal(encodeMsgProto(out, 0, 0, new Uint8Array(0), out, 0, 0, 0, 0, 0, 0), 0);
+  assert.equal(encodeMsgProto(out, 0, 0, new Uint8Array(0), 0, 0, out, 0, 0, 0, 0, 0, 0), 0);
   assert.equal(msgProtoSize(0, 0, 0, 0, 0, 0), 0);
   assert.equal(toHex(out, 0, encodeRedeliveryTail(out, 0, 0)), "3001");
   assert.equal(redeliveryTailSize(0), 2);
@@ -152,8 +151,8 @@ test("3.1, 3.4: however a client arranges its PubMsg, what is stored of it is th
           assert.deepEqual(bytes.slice(subjectStart, subjectEnd), name);
           const [at, sequence] = [i + 1, i * 50];
           const ranges = [replyStart, replyEnd, dataStart, dataEnd, STAMP_HIGH, STAMP_LOW] as const;
-          const end = encodeMsgProtoOf(out, at, sequence, bytes, subjectStart, subjectEnd, ...ranges);
-          assert.equal(end, encodeMsgProto(expected, at, sequence, name, bytes, ...ranges));
+          const end = encodeMsgProto(out, at, sequence, bytes, subjectStart, subjectEnd, bytes, ...ranges);
+          assert.equal(end, encodeMsgProto(expected, at, sequence, name, 0, nameLength, bytes, ...ranges));
           assert.ok(equalsRange(expected.subarray(0, end + 9), out, 0, end + 9), `${nameLength} ${dataLength} ${i}`);
           out.fill(0xaa, 0, end);
           expected.fill(0xaa, 0, end);
@@ -180,6 +179,8 @@ test("sizes slide over every boundary of lengths and of the copy loop", () => {
         1,
         sequence,
         source.subarray(0, length % 300),
+        0,
+        length % 300,
         source,
         3,
         3 + length,

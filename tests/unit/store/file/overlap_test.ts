@@ -36,7 +36,7 @@ function fileWith(sequence: number, payloadSize = 10): Uint8Array {
   const bytes = new Uint8Array(VERSION_BYTES + payloadSize + 100);
   const start = VERSION_BYTES + RECORD_HEADER_BYTES;
   const payload = new Uint8Array(payloadSize).fill(0x41);
-  const end = encodeMsgProto(bytes, start, sequence, bytesOf("foo"), payload, 0, 0, 0, payloadSize, 7, 9);
+  const end = encodeMsgProto(bytes, start, sequence, bytesOf("foo"), 0, 3, payload, 0, 0, 0, payloadSize, 7, 9);
   writeRecordHeader(bytes, VERSION_BYTES, 0, end - start, crc);
   return bytes.subarray(0, end);
 }

@@ -131,7 +131,21 @@ async function inStore(
       const record = new Uint8Array(100);
       const payload = bytesOf(text);
       const start = RECORD_HEADER_BYTES;
-      const end = encodeMsgProto(record, start, sequence, bytesOf("foo"), payload, 0, 0, 0, payload.length, 1, ms);
+      const end = encodeMsgProto(
+        record,
+        start,
+        sequence,
+        bytesOf("foo"),
+        0,
+        3,
+        payload,
+        0,
+        0,
+        0,
+        payload.length,
+        1,
+        ms,
+      );
       writeRecordHeader(record, 0, 0, end - start, crc);
       const entry = new Uint8Array(32);
       writeIndexRecord(entry, 0, sequence, at, 1, ms, end - start, crc);

@@ -45,7 +45,7 @@ function filesOf(messages: readonly Message[]): Files {
   for (const [i, { sequence, size = 10, stamp = sequence }] of messages.entries()) {
     const start = at + RECORD_HEADER_BYTES;
     const payload = new Uint8Array(size).fill(0x41);
-    const end = encodeMsgProto(data, start, sequence, channel, payload, 0, 0, 0, size, 1, stamp);
+    const end = encodeMsgProto(data, start, sequence, channel, 0, channel.length, payload, 0, 0, 0, size, 1, stamp);
     writeRecordHeader(data, at, 0, end - start, crc);
     writeIndexRecord(index, Slice.indexPosition(i), sequence, at, 1, stamp, end - start, crc);
     slice.add(sequence, end - start, 1, stamp);
