@@ -17,7 +17,7 @@ import {
   VERSION_BYTES,
 } from "../../store/file/format.ts";
 import { firstMessageUpTo, overlapFrom, overlapText } from "../../store/file/overlap.ts";
-import { lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
+import { isMarked, lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
 import { foreignRecordCount } from "../../store/file/recover.ts";
 import { findRestarts, MessageOrder, repeatText, type Restart } from "../../store/file/repeats.ts";
 import { type BadRange, type ByteSource, type RecordRules, scanRecords, Window } from "../../store/file/scan.ts";
@@ -356,10 +356,8 @@ function whatArrived(
   const payloadSize = bytes.length - RECORD_HEADER_BYTES;
   const hasArrived = !isZero(bytes, 0, bytes.length);
   const isWhole = readU32(bytes, 0) === payloadSize && !isZero(bytes, RECORD_HEADER_BYTES, bytes.length);
-  const isMarked = marks.some((mark) =>
-    mark.sequence === sequence && mark.stampHigh === stamp.high && mark.stampLow === stamp.low
-  );
-  return { hasArrived, isKeptAtStart: isBelieved && (isWhole || isMarked && hasArrived) };
+  const isPurged = isMarked(marks, { sequence, stampHigh: stamp.high, stampLow: stamp.low });
+  return { hasArrived, isKeptAtStart: isBelieved && (isWhole || isPurged && hasArrived) };
 }
 
 /** A record of the index that no good record answers to. `isBelieved`: all index records before it are good. */

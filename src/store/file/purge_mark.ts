@@ -98,6 +98,14 @@ export function lastBeforeSlice(marks: readonly PurgeMark[], last: number): numb
   return last > 0 && marks.some(({ sequence }) => sequence === last) ? last - 1 : last;
 }
 
+/**
+ * True when a purge has spoken of this very message, so it was there. If it were taken for one that never came, the mark would
+ * be about nothing, what was purged would be served again, and a sequence given again.
+ */
+export function isMarked(marks: readonly PurgeMark[], { sequence, stampHigh, stampLow }: PurgeMark): boolean {
+  return marks.some((mark) => mark.sequence === sequence && mark.stampHigh === stampHigh && mark.stampLow === stampLow);
+}
+
 function lineOf({ sequence, stampHigh, stampLow }: PurgeMark): string {
   const text = `purged ${sequence} ${(BigInt(stampHigh) << 32n) | BigInt(stampLow)}`;
   return `${text} ${checksum(text)}\n`;

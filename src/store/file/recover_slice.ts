@@ -20,7 +20,7 @@ import {
 } from "./format.ts";
 import { LogFile } from "./log_file.ts";
 import { type FirstMessage, firstMessageUpTo, overlapText } from "./overlap.ts";
-import type { PurgeMark } from "./purge_mark.ts";
+import { isMarked, type PurgeMark } from "./purge_mark.ts";
 import {
   asideName,
   keepAside,
@@ -339,7 +339,7 @@ export class SliceRecovery {
         this.#report("healed", this.#indexPath, -1, "the last message has a wrong checksum; the index is built anew");
         return VERSION_BYTES;
       }
-      if (found !== "absent" || !tail.isBlank && this.#isMarked(record)) {
+      if (found !== "absent" || !tail.isBlank && isMarked(this.#place.marks, record)) {
         this.#damaged.push(record.sequence);
         const why = found === "absent"
           ? "its size is wrong, or nothing is behind it"
@@ -365,16 +365,6 @@ export class SliceRecovery {
       this.#forgetIndexFrom(slice.recordCount - 1, index);
     }
     return VERSION_BYTES;
-  }
-
-  /**
-   * A purge has spoken of this very message, so it was there. If it were taken for one that never came, the mark would be about
-   * nothing, what was purged would be served again, and a sequence given again.
-   */
-  #isMarked({ sequence, stampHigh, stampLow }: IndexRecord): boolean {
-    return this.#place.marks.some((mark) =>
-      mark.sequence === sequence && mark.stampHigh === stampHigh && mark.stampLow === stampLow
-    );
   }
 
   /** Counts only the first `recordCount` records of the index. */
