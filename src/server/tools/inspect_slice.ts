@@ -16,7 +16,7 @@ import {
   sliceNames,
   VERSION_BYTES,
 } from "../../store/file/format.ts";
-import { firstMessageUpTo, overlapFrom, overlapText } from "../../store/file/overlap.ts";
+import { firstMessageUpTo, type Overlap, overlapFrom, overlapText } from "../../store/file/overlap.ts";
 import { isMarked, lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
 import { foreignRecordCount } from "../../store/file/recover.ts";
 import { findRestarts, MessageOrder, repeatText, type Restart } from "../../store/file/repeats.ts";
@@ -189,12 +189,6 @@ export function* inspectSlices(
   yield* held;
 }
 
-/** Messages from `from` on do not count: the slice `next` has others of these sequences. */
-interface Overlap {
-  readonly from: number;
-  readonly next: string;
-}
-
 /** What a start finds where it looks whether slice `number` takes the place of messages of the slice before it. */
 function overlapWith(
   context: InspectContext,
@@ -322,7 +316,7 @@ function readSlice(
   const result = version === "none" ? undefined : scanRecords(source, VERSION_BYTES, rules, context.crc, found);
   const bad = (result?.bad ?? []).map((range) =>
     // Where a start cuts it off, and says this.
-    overlap === undefined || range.kind !== "torn" ? range : { ...range, why: overlapText(overlap.from, overlap.next) }
+    overlap === undefined || range.kind !== "torn" ? range : { ...range, why: overlapText(overlap) }
   );
   bad.push(...repeats);
   index.end(version !== "none");

@@ -18,6 +18,13 @@ export interface FirstMessage {
   readonly stamp: Stamp;
 }
 
+/** Messages from `from` on do not count: the slice `next`, which is later, has others of these sequences. */
+export interface Overlap {
+  readonly from: number;
+  /** The name of its data file. */
+  readonly next: string;
+}
+
 /** Enough for a record header and the sequence, which is the first field of every message. */
 const HEAD_BYTES = RECORD_HEADER_BYTES + 11;
 
@@ -70,7 +77,7 @@ export function overlapFrom(
   return sequence;
 }
 
-/** Said of what does not count then; `next` is the name of the later slice. */
-export function overlapText(sequence: number, next: string): string {
-  return `what is here from message ${sequence} on does not count: ${next}, which is later, begins with another message ${sequence}`;
+/** Said of what does not count then. */
+export function overlapText({ from, next }: Overlap): string {
+  return `what is here from message ${from} on does not count: ${next}, which is later, begins with another message ${from}`;
 }

@@ -19,7 +19,7 @@ import {
   writeIndexRecord,
 } from "./format.ts";
 import { LogFile } from "./log_file.ts";
-import { type FirstMessage, firstMessageUpTo, overlapText } from "./overlap.ts";
+import { type FirstMessage, firstMessageUpTo, type Overlap, overlapText } from "./overlap.ts";
 import { isMarked, type PurgeMark } from "./purge_mark.ts";
 import {
   asideName,
@@ -56,12 +56,6 @@ export interface SlicePlace {
   /** Purges of the channel, the newest first. */
   readonly marks: readonly PurgeMark[];
   readonly isLate: boolean;
-}
-
-/** Messages from `from` on do not count: the slice `next` has others of these sequences. */
-export interface Overlap {
-  readonly from: number;
-  readonly next: string;
 }
 
 /** Messages one behind the other that do not count. */
@@ -525,7 +519,7 @@ export class SliceRecovery {
         this.#wasCut = true;
         const text = this.#overlap === undefined
           ? `the file ends in an incomplete message behind ${slice.lastSequence} (${why})`
-          : overlapText(this.#overlap.from, this.#overlap.next);
+          : overlapText(this.#overlap);
         const aside = asideName(this.#dataPath, start);
         this.#report(
           "healed",
