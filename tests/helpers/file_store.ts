@@ -8,6 +8,12 @@ export class RecordingLog implements LogView {
   readonly lines: string[] = [];
   readonly debugEnabled = false;
   readonly traceEnabled = false;
+
+  /** The lines above INF. */
+  get warnings(): string[] {
+    return this.lines.filter((line) => !line.startsWith("[INF]"));
+  }
+
   info(text: string): void {
     this.lines.push(`[INF] ${text}`);
   }

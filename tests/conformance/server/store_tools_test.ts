@@ -13,7 +13,7 @@ import { ROOT } from "../../../scripts/project.ts";
 import { DEFAULT_LIMITS, resolveChannelLimits } from "../../../src/config/options.ts";
 import { pickRuntime } from "../../../src/runtime/pick.ts";
 import { type Disk, RuntimeError } from "../../../src/runtime/types.ts";
-import { inspectStore, type StoreInspection, ToolError } from "../../../src/server/tools/inspect_store.ts";
+import { ToolError } from "../../../src/server/tools/inspect_store.ts";
 import { repairStore } from "../../../src/server/tools/repair_store.ts";
 import { statusOf, type StoreFinding } from "../../../src/server/tools/store_finding.ts";
 import { Crc32, CRC_POLYNOMIAL_IEEE } from "../../../src/store/file/crc.ts";
@@ -22,6 +22,7 @@ import { encodeRecord, versionBytes } from "../../../src/store/file/format.ts";
 import { FILE_STORE_DEFAULTS } from "../../../src/store/file/options.ts";
 import { StoreError } from "../../../src/store/types.ts";
 import { fileStoreWorld, RecordingLog } from "../../helpers/file_store.ts";
+import { inspect, repair } from "../../helpers/store_tools.ts";
 import { type ReadMessage, readStore, realFiles } from "../../helpers/store_validator.ts";
 
 const { disk } = await pickRuntime();
@@ -35,15 +36,6 @@ function copyOf(golden: string): string {
   const dir = join(folder, `${golden.replace("/", "-")}-${++copies}`);
   fs.cpSync(join(GOLDEN, golden), dir, { recursive: true });
   return dir;
-}
-
-function inspect(dir: string, options: Partial<Parameters<typeof inspectStore>[1]> = {}): StoreInspection {
-  const all = { dir, channel: undefined, crcPolynomial: CRC_POLYNOMIAL_IEEE, drop: undefined, ...options };
-  return inspectStore(disk, all, false, () => {});
-}
-
-function repair(dir: string, options: Partial<Parameters<typeof inspectStore>[1]> = {}): Promise<string[]> {
-  return repairStore(disk, dir, inspect(dir, options), options.crcPolynomial ?? CRC_POLYNOMIAL_IEEE, () => {});
 }
 
 function contentOf(dir: string): Map<string, string> {
@@ -70,7 +62,7 @@ async function startOn(dir: string): Promise<{ lines: readonly string[]; error: 
     error = failure;
   }
   await store.close();
-  return { lines: log.lines.filter((line) => !line.startsWith("[INF]")), error };
+  return { lines: log.warnings, error };
 }
 
 const severities = (findings: readonly StoreFinding[]) => findings.map(({ severity }) => severity);

@@ -43,7 +43,7 @@ export async function startedOn(directory: StoreDirectory) {
     const opened = await copy.open();
     const { messages } = channelOf(opened, "foo");
     const state = stateOf(messages);
-    const lines = opened.log.lines.filter((line) => !line.startsWith("[INF]"));
+    const lines = opened.log.warnings;
     // A start leaves the mark that counts in front of all others, or no file.
     const marked = copy.names("foo").includes(PURGE_FILE) ? marksOf(copy)[0]?.sequence ?? 0 : 0;
     return { state, messages: await readAll(messages), marked, lines };

@@ -7,37 +7,16 @@ import { Buffer } from "node:buffer";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { describe, it } from "node:test";
-import { pickRuntime } from "../../../src/runtime/pick.ts";
-import { inspectStore } from "../../../src/server/tools/inspect_store.ts";
-import { repairStore } from "../../../src/server/tools/repair_store.ts";
 import { reportJson, reportText } from "../../../src/server/tools/report.ts";
 import { statusOf } from "../../../src/server/tools/store_finding.ts";
-import { CRC_POLYNOMIAL_IEEE } from "../../../src/store/file/crc.ts";
 import { fill, inDirectory, type StoreDirectory } from "../../conformance/store/file_support.ts";
 import { SeededRandom } from "../../conformance/store/random.ts";
+import { figuresOf, inspect, repair } from "../../helpers/store_tools.ts";
 import { readStore, realFiles } from "../../helpers/store_validator.ts";
 import { marksOf, PURGED_DIRECTORIES, purgedDirectory, startedOn } from "./purged_directories.ts";
 
-const { disk } = await pickRuntime();
-
-function inspect({ dir }: StoreDirectory, drop?: { first: number; last: number }) {
-  const channel = drop === undefined ? undefined : "foo";
-  return inspectStore(disk, { dir, channel, crcPolynomial: CRC_POLYNOMIAL_IEEE, drop }, false, () => {});
-}
-
-function repair(directory: StoreDirectory, drop?: { first: number; last: number }): Promise<string[]> {
-  return repairStore(disk, directory.dir, inspect(directory, drop), CRC_POLYNOMIAL_IEEE, () => {});
-}
-
-/** first, last, count, bytes, as `check` has them. */
-function figuresOf(directory: StoreDirectory): number[] {
-  const [channel] = inspect(directory).report.channels;
-  assert.ok(channel !== undefined);
-  return [channel.firstSequence, channel.lastSequence, channel.messageCount, channel.byteCount];
-}
-
 const told = (directory: StoreDirectory) =>
-  inspect(directory).report.findings.map(({ severity, file, firstSequence, lastSequence, text }) =>
+  inspect(directory.dir).report.findings.map(({ severity, file, firstSequence, lastSequence, text }) =>
     `${severity} ${file} ${firstSequence}..${lastSequence} ${text}`
   );
 const noteOf = (sequence: number) =>
@@ -82,8 +61,8 @@ describe("check on a purged channel", () => {
     it(`stores 5.6, 6.2: ${name}: the figures are those of a start, and who purged is told so`, async () => {
       await withDirectory(name, async (directory) => {
         const started = await startedOn(directory);
-        assert.deepEqual(figuresOf(directory), started.state);
-        const { report } = inspect(directory);
+        assert.deepEqual(figuresOf(directory.dir), started.state);
+        const { report } = inspect(directory.dir);
         const notes = report.findings.filter(({ severity }) => severity === "note");
         assert.deepEqual(notes.map(({ lastSequence }) => lastSequence), purged === 0 ? [] : [purged]);
         assert.equal(started.marked, purged);
@@ -100,7 +79,7 @@ describe("check on a purged channel", () => {
           "foo",
         )!;
         const { state, messages } = await startedOn(directory);
-        assert.deepEqual(figuresOf(directory), state);
+        assert.deepEqual(figuresOf(directory.dir), state);
         assert.deepEqual(messages.map((message) => parseInt(message)), [...before.messages.keys()]);
         // A marker beside the message of its sequence is no other message that takes its place.
         const slices = directory.names("foo").filter((file) => file.endsWith(".dat"));
@@ -108,7 +87,7 @@ describe("check on a purged channel", () => {
         for (const message of messages.filter((message) => message.endsWith("="))) {
           assert.ok(!bytes.includes(`m-${parseInt(message)}`), message);
         }
-        await repair(directory);
+        await repair(directory.dir);
         const after = await startedOn(directory);
         assert.deepEqual([after.messages, after.lines], [messages, []]);
       });
@@ -118,17 +97,17 @@ describe("check on a purged channel", () => {
       await withDirectory(name, async (directory) => {
         const before = await startedOn(directory);
         const marks = marksIfAny(directory);
-        await repair(directory);
+        await repair(directory.dir);
         assert.deepEqual(await startedOn(directory), { ...before, lines: [] });
         assert.deepEqual(marksIfAny(directory), purged === 0 ? [] : marks);
-        assert.equal(statusOf(inspect(directory).report.findings), 0);
+        assert.equal(statusOf(inspect(directory.dir).report.findings), 0);
       });
     });
   }
 
   it("the report names no message where all were purged, and says how far", async () => {
     await withDirectory("purged of everything", (directory) => {
-      const { report } = inspect(directory);
+      const { report } = inspect(directory.dir);
       assert.equal(
         reportText(report, "stanchion").split("\n").slice(1).join("\n"),
         [
@@ -149,12 +128,12 @@ describe("check on a purged channel", () => {
   it("stores 5.15: a mark of other messages is told in the words of a start, and repair moves it aside", async () => {
     await withDirectory("purged, then begun anew by the reference with 10 messages", async (directory) => {
       const [line] = (await startedOn(directory)).lines;
-      const { report } = inspect(directory);
+      const { report } = inspect(directory.dir);
       const [found] = report.findings;
       assert.deepEqual(report.findings.length, 1);
       assert.equal(found?.severity, "healed");
       assert.ok(String(line).endsWith(`/foo/.purged: ${found.text}; ${found.atStart}`), line ?? "a start says nothing");
-      assert.deepEqual(await repair(directory), ["foo/.purged was moved to foo/.purged.aside"]);
+      assert.deepEqual(await repair(directory.dir), ["foo/.purged was moved to foo/.purged.aside"]);
       assert.deepEqual(told(directory), []);
     });
   });
@@ -163,11 +142,11 @@ describe("check on a purged channel", () => {
     for (const content of ["", "purged 6 0 00000000\n"]) {
       await withDirectory("purged in the middle of a slice", async (directory) => {
         writeFileSync(directory.path("foo/.purged"), content);
-        assert.deepEqual(figuresOf(directory), (await startedOn(directory)).state);
+        assert.deepEqual(figuresOf(directory.dir), (await startedOn(directory)).state);
         assert.deepEqual(told(directory), [
           "damaged foo/.purged 0..0 it cannot be read: how far the channel was purged is not known",
         ]);
-        await repair(directory);
+        await repair(directory.dir);
         assert.equal(readFileSync(directory.path("foo/.purged.aside"), "latin1"), content);
         assert.deepEqual(told(directory), []);
       });
@@ -181,13 +160,13 @@ describe("damage in a purged channel", () => {
       const before = await startedOn(directory);
       const marks = marksOf(directory);
       spoil(directory, 5, 2);
-      const { report } = inspect(directory);
+      const { report } = inspect(directory.dir);
       const [note, found] = report.findings;
       assert.equal(note?.lastSequence, 6);
       assert.deepEqual([found?.severity, found?.firstSequence, found?.lastSequence], ["healed", 5, 5]);
       assert.match(found!.text, /^corrupted data, .*; all that is concerned was purged$/);
-      assert.deepEqual(figuresOf(directory), before.state);
-      await repair(directory);
+      assert.deepEqual(figuresOf(directory.dir), before.state);
+      await repair(directory.dir);
       assert.deepEqual(told(directory), [noteOf(6)]);
       assert.deepEqual(marksOf(directory), marks);
       assert.deepEqual(await startedOn(directory), before);
@@ -201,11 +180,11 @@ describe("damage in a purged channel", () => {
       spoil(directory, 6, 2);
       // Nothing but the mark knows its time any more.
       rmSync(directory.path("foo/msgs.2.idx"));
-      const found = inspect(directory).report.findings.find(({ severity, text }) =>
+      const found = inspect(directory.dir).report.findings.find(({ severity, text }) =>
         severity === "healed" && text.startsWith("corrupted")
       );
       assert.match(found!.byRepair, /^an empty message 6 with its time from \.purged in its place/);
-      await repair(directory);
+      await repair(directory.dir);
       assert.deepEqual(told(directory), [noteOf(6)]);
       assert.deepEqual(await startedOn(directory), before);
     });
@@ -222,13 +201,13 @@ describe("damage in a purged channel", () => {
         await whole.end();
       }
       const started = await startedOn(directory);
-      assert.deepEqual(figuresOf(directory), started.state);
+      assert.deepEqual(figuresOf(directory.dir), started.state);
       assert.deepEqual(started.state.slice(0, 3), [9, 10, 2]);
       assert.deepEqual(told(directory), [
         noteOf(6),
         "damaged foo/msgs.3.dat 7..8 the messages are missing in front of message 9",
       ]);
-      await repair(directory);
+      await repair(directory.dir);
       const { state, messages, lines } = await startedOn(directory);
       assert.deepEqual([state.slice(0, 3), lines], [[7, 10, 4], []]);
       assert.deepEqual(messages, ["7=", "8=", "9=m-9", "10=m-10"]);
@@ -239,9 +218,12 @@ describe("damage in a purged channel", () => {
     await withDirectory("killed when the mark of a purge of everything was written", async (directory) => {
       spoil(directory, 10, 3);
       const started = await startedOn(directory);
-      assert.deepEqual(figuresOf(directory), started.state);
-      assert.deepEqual(inspect(directory).report.findings.map(({ severity }) => severity).sort(), ["healed", "note"]);
-      await repair(directory);
+      assert.deepEqual(figuresOf(directory.dir), started.state);
+      assert.deepEqual(inspect(directory.dir).report.findings.map(({ severity }) => severity).sort(), [
+        "healed",
+        "note",
+      ]);
+      await repair(directory.dir);
       assert.deepEqual(told(directory), [noteOf(10)]);
       assert.deepEqual((await startedOn(directory)).state, [11, 10, 0, 0]);
     });
@@ -252,8 +234,8 @@ describe("damage in a purged channel", () => {
       await withOtherChannel(directory);
       // It has no payload: its last byte is one of its time.
       spoil(directory, 10, 4);
-      assert.deepEqual(figuresOf(directory), (await startedOn(directory)).state);
-      await repair(directory);
+      assert.deepEqual(figuresOf(directory.dir), (await startedOn(directory)).state);
+      await repair(directory.dir);
       assert.deepEqual(told(directory), [noteOf(10)]);
       assert.deepEqual(await startedOn(directory), {
         state: [11, 10, 0, 0],
@@ -277,9 +259,12 @@ describe("damage in a purged channel", () => {
         spoil(directory, 10, slice, 0);
         const started = await startedOn(directory);
         assert.deepEqual([started.marked, started.state], [10, [11, 10, 0, 0]]);
-        assert.deepEqual(figuresOf(directory), started.state);
-        assert.deepEqual(inspect(directory).report.findings.map(({ severity }) => severity).sort(), ["healed", "note"]);
-        await repair(directory);
+        assert.deepEqual(figuresOf(directory.dir), started.state);
+        assert.deepEqual(inspect(directory.dir).report.findings.map(({ severity }) => severity).sort(), [
+          "healed",
+          "note",
+        ]);
+        await repair(directory.dir);
         assert.deepEqual(told(directory), [noteOf(10)]);
         const after = await startedOn(directory);
         assert.deepEqual([after.state, after.marked, after.lines], [[11, 10, 0, 0], 10, []]);
@@ -315,8 +300,8 @@ describe("damage in a purged channel", () => {
         writeFileSync(path, readFileSync(path).fill(0, messages.get(10)!.offset));
         const started = await startedOn(directory);
         assert.equal(started.marked, 0);
-        assert.deepEqual(figuresOf(directory), started.state);
-        await repair(directory);
+        assert.deepEqual(figuresOf(directory.dir), started.state);
+        await repair(directory.dir);
         assert.deepEqual(told(directory), []);
         assert.deepEqual((await startedOn(directory)).messages, started.messages);
       });
@@ -334,12 +319,12 @@ describe("damage in a purged channel", () => {
       writeFileSync(path, bytes);
       const started = await startedOn(directory);
       assert.deepEqual([started.marked, started.state[1]], [0, 9]);
-      assert.deepEqual(figuresOf(directory), started.state);
+      assert.deepEqual(figuresOf(directory.dir), started.state);
       assert.equal(
         told(directory)[0],
         "damaged foo/.purged 0..10 messages up to 10 were purged, but the last message of the channel is damaged",
       );
-      await repair(directory);
+      await repair(directory.dir);
       assert.deepEqual(told(directory), [noteOf(10)]);
       const after = await startedOn(directory);
       assert.deepEqual([after.state, after.marked, after.lines], [[11, 10, 0, 0], 10, []]);
@@ -349,14 +334,17 @@ describe("damage in a purged channel", () => {
   it("--drop is for messages that count", async () => {
     await withDirectory("purged in the middle of a slice", async (directory) => {
       await assert.rejects(
-        repair(directory, { first: 6, last: 7 }),
+        repair(directory.dir, { channel: "foo", drop: { first: 6, last: 7 } }),
         /which has messages 7 to 10\. Nothing was changed/,
       );
-      await repair(directory, { first: 7, last: 7 });
+      await repair(directory.dir, { channel: "foo", drop: { first: 7, last: 7 } });
       assert.deepEqual((await startedOn(directory)).messages, ["7=", "8=m-8", "9=m-9", "10=m-10"]);
     });
     await withDirectory("purged of everything", async (directory) => {
-      await assert.rejects(repair(directory, { first: 10, last: 10 }), /which has no messages\. Nothing was changed/);
+      await assert.rejects(
+        repair(directory.dir, { channel: "foo", drop: { first: 10, last: 10 } }),
+        /which has no messages\. Nothing was changed/,
+      );
     });
   });
 });
@@ -376,16 +364,16 @@ describe("random damage in a purged channel", () => {
         const directory = states[random.below(states.length)]!.crashed();
         try {
           spoilAtRandom(directory, random);
-          const { report, obstacle } = inspect(directory);
+          const { report, obstacle } = inspect(directory.dir);
           statuses.add(statusOf(report.findings));
           if (obstacle !== "") continue;
           const mark = report.findings.find(({ file }) => file === "foo/.purged");
           const purged = mark?.lastSequence ?? 0;
           const before = await startedOn(directory);
           assert.equal(before.marked, mark?.severity === "note" ? purged : 0);
-          if (statusOf(report.findings) < 2) assert.deepEqual(figuresOf(directory), before.state);
-          await repair(directory);
-          assert.equal(statusOf(inspect(directory).report.findings), 0);
+          if (statusOf(report.findings) < 2) assert.deepEqual(figuresOf(directory.dir), before.state);
+          await repair(directory.dir);
+          assert.equal(statusOf(inspect(directory.dir).report.findings), 0);
           const after = await startedOn(directory);
           assert.deepEqual([after.marked, after.lines], [purged, []]);
           assert.ok(after.state[0]! > purged || after.state[1] === 0);

@@ -6,12 +6,8 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { bytesOf } from "../../../../src/base/bytes.ts";
-import { StoredChannel } from "../../../../src/cli/stored_messages.ts";
-import { pickRuntime } from "../../../../src/runtime/pick.ts";
-import { inspectStore } from "../../../../src/server/tools/inspect_store.ts";
-import { repairStore } from "../../../../src/server/tools/repair_store.ts";
 import { statusOf } from "../../../../src/server/tools/store_finding.ts";
-import { Crc32, CRC_POLYNOMIAL_IEEE } from "../../../../src/store/file/crc.ts";
+import { Crc32 } from "../../../../src/store/file/crc.ts";
 import { RECORD_HEADER_BYTES, VERSION_BYTES, writeRecordHeader } from "../../../../src/store/file/format.ts";
 import { type FirstMessage, firstMessageUpTo, overlapFrom } from "../../../../src/store/file/overlap.ts";
 import type { ByteSource } from "../../../../src/store/file/scan.ts";
@@ -26,9 +22,9 @@ import {
   type StoreDirectory,
   texts,
 } from "../../../conformance/store/file_support.ts";
+import { exported, figuresOf, inspect, repair } from "../../../helpers/store_tools.ts";
 import { readStore, realFiles } from "../../../helpers/store_validator.ts";
 
-const { disk } = await pickRuntime();
 const crc = new Crc32();
 
 /** A data file that begins with this message. */
@@ -138,18 +134,8 @@ async function inOverlap(indexedTo: number, work: (directory: StoreDirectory) =>
   );
 }
 
-const warningsOf = (lines: readonly string[]) => lines.filter((line) => !line.startsWith("[INF]"));
 const CUT_TEXT =
   "what is here from message 4 on does not count: msgs.2.dat, which is later, begins with another message 4";
-
-function inspect({ dir }: StoreDirectory) {
-  return inspectStore(
-    disk,
-    { dir, channel: undefined, crcPolynomial: CRC_POLYNOMIAL_IEEE, drop: undefined },
-    false,
-    () => {},
-  );
-}
 
 /** What the directory must be after a start or a repair, for us and for everybody else. */
 async function isInOrder(directory: StoreDirectory, data: Uint8Array): Promise<void> {
@@ -161,10 +147,10 @@ async function isInOrder(directory: StoreDirectory, data: Uint8Array): Promise<v
   const end = messages.get(3)!.offset + 8 + messages.get(3)!.size;
   assert.deepEqual(directory.bytes("foo/msgs.1.dat"), data.subarray(0, end));
   assert.deepEqual(directory.bytes(`foo/.msgs.1.dat.cut-${end}`), data.subarray(end));
-  assert.equal(statusOf(inspect(directory).report.findings), 0);
+  assert.equal(statusOf(inspect(directory.dir).report.findings), 0);
   const opened = await directory.open();
   assert.deepEqual(await readAll(channelOf(opened, "foo").messages), texts(1, 6));
-  assert.deepEqual(warningsOf(opened.log.lines), []);
+  assert.deepEqual(opened.log.warnings, []);
   await opened.store.close();
 }
 
@@ -185,7 +171,7 @@ describe("a directory in which two slices have messages of the same sequences", 
         assert.deepEqual(await readAll(messages), texts(1, 6));
         assert.deepEqual(stateOf(messages).slice(0, 3), [1, 6, 6]);
         const bytes = messages.byteCount;
-        const told = warningsOf(opened.log.lines).filter((line) => line.includes("msgs.1.dat"));
+        const told = opened.log.warnings.filter((line) => line.includes("msgs.1.dat"));
         assert.equal(told.length, 1, told.join("\n"));
         assert.ok(told[0]!.startsWith("[WRN] ") && told[0]!.includes(`: ${CUT_TEXT}; `), told.join());
         // What comes is behind all of them.
@@ -195,7 +181,7 @@ describe("a directory in which two slices have messages of the same sequences", 
         const again = await directory.open();
         const { messages: second } = channelOf(again, "foo");
         assert.deepEqual(await readAll(second), texts(1, 7));
-        assert.deepEqual(warningsOf(again.log.lines), []);
+        assert.deepEqual(again.log.warnings, []);
         assert.ok(second.byteCount > bytes);
         await again.store.close();
         assert.ok(directory.bytes("foo/msgs.1.dat").length < size);
@@ -205,15 +191,14 @@ describe("a directory in which two slices have messages of the same sequences", 
     it(`stores 6.5, 10: ${name}: check has the figures of a start and says what it will do`, async () => {
       await inOverlap(indexedTo, async (directory) => {
         const before = directory.bytes("foo/msgs.1.dat");
-        const { report } = inspect(directory);
+        const { report } = inspect(directory.dir);
         assert.equal(statusOf(report.findings), 1, JSON.stringify(report.findings));
         assert.equal(report.findings.filter(({ text }) => text.startsWith(CUT_TEXT)).length, 1);
         assert.deepEqual(directory.bytes("foo/msgs.1.dat"), before);
-        const [summary] = report.channels;
+        const figures = figuresOf(directory.dir);
         const opened = await directory.open();
         const { messages } = channelOf(opened, "foo");
-        const { firstSequence, lastSequence, messageCount, byteCount } = summary!;
-        assert.deepEqual([firstSequence, lastSequence, messageCount, byteCount], stateOf(messages));
+        assert.deepEqual(figures, stateOf(messages));
         await opened.store.close();
         await isInOrder(directory, before);
       });
@@ -222,19 +207,8 @@ describe("a directory in which two slices have messages of the same sequences", 
     it(`stores 6.5, 10: ${name}: repair leaves what a start leaves, and export gives what a start serves`, async () => {
       await inOverlap(indexedTo, async (directory) => {
         const before = directory.bytes("foo/msgs.1.dat");
-        const exported: string[] = [];
-        const channel = new StoredChannel(disk, {
-          dir: directory.dir,
-          channel: "foo",
-          crcPolynomial: CRC_POLYNOMIAL_IEEE,
-          firstSequence: 0,
-          encryptionKey: undefined,
-        });
-        const decoder = new TextDecoder();
-        await channel.read(({ sequence, data }) => exported.push(`${sequence}=${decoder.decode(data)}`) > 0, () => {});
-        assert.deepEqual(exported, texts(1, 6));
-        assert.deepEqual(channel.damage, []);
-        await repairStore(disk, directory.dir, inspect(directory), CRC_POLYNOMIAL_IEEE, () => {});
+        assert.deepEqual(await exported(directory.dir), { messages: texts(1, 6), damage: [] });
+        await repair(directory.dir);
         await isInOrder(directory, before);
       });
     });

@@ -7,12 +7,8 @@ import { Buffer } from "node:buffer";
 import { rmSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { bytesOf } from "../../../../src/base/bytes.ts";
-import { StoredChannel } from "../../../../src/cli/stored_messages.ts";
-import { pickRuntime } from "../../../../src/runtime/pick.ts";
-import { inspectStore } from "../../../../src/server/tools/inspect_store.ts";
-import { repairStore } from "../../../../src/server/tools/repair_store.ts";
 import { statusOf } from "../../../../src/server/tools/store_finding.ts";
-import { Crc32, CRC_POLYNOMIAL_IEEE } from "../../../../src/store/file/crc.ts";
+import { Crc32 } from "../../../../src/store/file/crc.ts";
 import {
   RECORD_HEADER_BYTES,
   versionBytes,
@@ -29,9 +25,9 @@ import {
   type StoreDirectory,
   texts,
 } from "../../../conformance/store/file_support.ts";
+import { exported, figuresOf, inspect, repair } from "../../../helpers/store_tools.ts";
 import { readStore, realFiles } from "../../../helpers/store_validator.ts";
 
-const { disk } = await pickRuntime();
 const crc = new Crc32();
 
 describe("the order of sequences", () => {
@@ -169,16 +165,11 @@ async function startedOn(directory: StoreDirectory) {
     await opened.store.close();
     const again = await copy.open();
     assert.deepEqual(await readAll(channelOf(again, "foo").messages), served);
-    assert.deepEqual(again.log.lines.filter((line) => !line.startsWith("[INF]")), []);
-    return { served, state, lines: opened.log.lines.filter((line) => !line.startsWith("[INF]")) };
+    assert.deepEqual(again.log.warnings, []);
+    return { served, state, lines: opened.log.warnings };
   } finally {
     await copy.end();
   }
-}
-
-function inspect({ dir }: StoreDirectory) {
-  const options = { dir, channel: undefined, crcPolynomial: CRC_POLYNOMIAL_IEEE, drop: undefined };
-  return inspectStore(disk, options, false, () => {});
 }
 
 /** The index, whole or as damage leaves it. */
@@ -200,11 +191,8 @@ describe("a data file in which sequences come twice", () => {
           spoil(directory);
           const { served, state, lines } = await startedOn(directory);
           assert.deepEqual(served, texts(1, 6));
-          const { report } = inspect(directory);
-          assert.equal(statusOf(report.findings), 1);
-          const [channel] = report.channels;
-          const { firstSequence, lastSequence, messageCount, byteCount } = channel!;
-          assert.deepEqual([firstSequence, lastSequence, messageCount, byteCount], state);
+          assert.equal(statusOf(inspect(directory.dir).report.findings), 1);
+          assert.deepEqual(figuresOf(directory.dir), state);
           assert.equal(lines.some((line) => line.startsWith("[ERR]")), false, lines.join("\n"));
           if (name === "with its index") assert.deepEqual(lines, []);
           else {assert.ok(
@@ -217,21 +205,9 @@ describe("a data file in which sequences come twice", () => {
       it(`stores 6.5, 11: ${times}, ${name}: repair keeps those that count and the bytes of the others, export gives them`, async () => {
         await inStore(written, async (directory) => {
           spoil(directory);
-          const exported: string[] = [];
-          const channel = new StoredChannel(disk, {
-            dir: directory.dir,
-            channel: "foo",
-            crcPolynomial: CRC_POLYNOMIAL_IEEE,
-            firstSequence: 0,
-            encryptionKey: undefined,
-          });
+          assert.deepEqual(await exported(directory.dir), { messages: texts(1, 6), damage: [] });
+          await repair(directory.dir);
           const decoder = new TextDecoder();
-          await channel.read(
-            ({ sequence, data }) => exported.push(`${sequence}=${decoder.decode(data)}`) > 0,
-            () => {},
-          );
-          assert.deepEqual([exported, channel.damage], [texts(1, 6), []]);
-          await repairStore(disk, directory.dir, inspect(directory), CRC_POLYNOMIAL_IEEE, () => {});
           const { problems, channels } = readStore(realFiles, directory.dir);
           assert.deepEqual(problems, []);
           assert.deepEqual([...channels.get("foo")!.messages.values()].map(({ data }) => decoder.decode(data)), [
@@ -251,10 +227,8 @@ describe("a data file in which sequences come twice", () => {
     await inStore(written, async (directory) => {
       const { served, state } = await startedOn(directory);
       assert.deepEqual(served, [...texts(1, 3), "4=old-4", "5=old-5"]);
-      const [channel] = inspect(directory).report.channels;
-      const { firstSequence, lastSequence, messageCount, byteCount } = channel!;
-      assert.deepEqual([firstSequence, lastSequence, messageCount, byteCount], state);
-      await repairStore(disk, directory.dir, inspect(directory), CRC_POLYNOMIAL_IEEE, () => {});
+      assert.deepEqual(figuresOf(directory.dir), state);
+      await repair(directory.dir);
       assert.deepEqual((await startedOn(directory)).served, served);
     });
   });
