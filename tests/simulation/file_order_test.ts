@@ -10,9 +10,9 @@ import {
   LOOKUP_NONE,
   type RecoveredState,
   StoreError,
-  type SubscriptionRecord,
 } from "../../src/store/types.ts";
 import { stanSubjects } from "../../src/wire/stan_subjects.ts";
+import { subscription } from "../helpers/store_records.ts";
 import { readStore } from "../helpers/store_validator.ts";
 import { newMessageView, SimulatedStore } from "../helpers/simulated_store.ts";
 import { settle } from "./machine.ts";
@@ -34,21 +34,8 @@ class Bench extends SimulatedStore {
   }
 }
 
-function subscription(lastSent = 0): SubscriptionRecord {
-  return {
-    id: 0,
-    clientId: "c",
-    queueGroup: "",
-    inbox: "i",
-    ackInbox: "a",
-    maxInFlight: 9,
-    ackWaitSecs: 30,
-    durableName: "d",
-    lastSent,
-    isDurable: true,
-    isClosed: true,
-  };
-}
+const closedDurable = (lastSent = 0) =>
+  subscription("c", { durableName: "d", lastSent, isDurable: true, isClosed: true });
 
 /** `file`, with `check` in front of each change. */
 function refusing(file: DiskFile, check: () => void): DiskFile {
@@ -260,7 +247,7 @@ test("stores 6.7: a position behind the last message is put back for good, not f
   await bench.open();
   const channel = bench.store.createChannel("foo");
   bench.put(channel, 3);
-  const id = channel.subscriptions.create(subscription());
+  const id = channel.subscriptions.create(closedDurable());
   for (const sequence of [2, 9]) channel.subscriptions.addPending(id, sequence);
   await bench.done(bench.store.close());
   const found = (state: RecoveredState | undefined) =>
@@ -278,9 +265,9 @@ test("stores 4.6: an update that tells less does not lower the position in the f
   await bench.open();
   const channel = bench.store.createChannel("foo");
   bench.put(channel, 9);
-  const id = channel.subscriptions.create(subscription());
+  const id = channel.subscriptions.create(closedDurable());
   channel.subscriptions.addPending(id, 7);
-  channel.subscriptions.update({ ...subscription(2), id });
+  channel.subscriptions.update({ ...closedDurable(2), id });
   await bench.done(bench.store.close());
   const [one] = (await bench.open())!.channels[0]!.subscriptions;
   assert.equal(one?.record.lastSent, 7);
@@ -291,7 +278,7 @@ test("stores 5.10: what is flushed after a compaction is not safe before the new
   await bench.open({ compactMinBytes: 0, compactFragmentation: 1, compactIntervalMs: 1 });
   const channel = bench.store.createChannel("foo");
   const { subscriptions } = channel;
-  const ids = [1, 2, 3].map(() => subscriptions.create(subscription()));
+  const ids = [1, 2, 3].map(() => subscriptions.create(closedDurable()));
   await bench.done(subscriptions.flush());
   await bench.done(bench.store.flush());
   let isReplaced = false;
@@ -299,7 +286,7 @@ test("stores 5.10: what is flushed after a compaction is not safe before the new
   subscriptions.delete(ids[0]!);
   assert.ok(await bench.machine.until(() => isReplaced, 1000), "it was worth a compaction");
   bench.disk.holdsSyncs = true;
-  const late = subscriptions.create(subscription());
+  const late = subscriptions.create(closedDurable());
   let isDone = false;
   const flush = subscriptions.flush();
   assert.ok(flush !== undefined);
@@ -318,7 +305,7 @@ test("stores 4.2: a failed sync that lost the first bytes of a file does not cos
     const bench = new Bench();
     await bench.open();
     const channel = bench.store.createChannel("foo");
-    const id = channel.subscriptions.create(subscription());
+    const id = channel.subscriptions.create(closedDurable());
     bench.disk.weather.syncErrors = 60;
     for (let tries = 0; tries < seed; tries++) {
       await bench.done(channel.subscriptions.flush()).catch(() => undefined);
@@ -337,7 +324,7 @@ test("stores 6.3: a record with a wrong checksum counts for nothing, in memory a
   const bench = new Bench();
   await bench.open();
   const channel = bench.store.createChannel("foo");
-  channel.subscriptions.create(subscription());
+  channel.subscriptions.create(closedDurable());
   bench.store.addClient({ id: "me", ...CLIENT });
   await bench.done(bench.store.close());
   for (const path of ["/data/foo/subs.dat", "/data/clients.dat"]) {
@@ -356,7 +343,7 @@ test("stores 10: what a killed process left is not safe before the sync that mak
   const bench = new Bench();
   await bench.open();
   const channel = bench.store.createChannel("foo");
-  channel.subscriptions.create(subscription());
+  channel.subscriptions.create(closedDurable());
   void channel.subscriptions.flush()?.catch(() => undefined);
   bench.disk.kill();
   const state = await bench.open();
@@ -413,7 +400,7 @@ test("stores 5.14: channels that are read ahead are recovered the same", async (
     for (let i = 0; i < 12; i++) {
       const channel = bench.store.createChannel(`c${i}`);
       bench.put(channel, i);
-      channel.subscriptions.create(subscription());
+      channel.subscriptions.create(closedDurable());
     }
     await bench.done(bench.store.close());
     let underWay = 0;

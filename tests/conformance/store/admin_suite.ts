@@ -5,7 +5,8 @@
 import { describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { LOOKUP_NONE, type MessageStore, type MessageView, type StoreLimits } from "../../../src/store/types.ts";
-import { fill, put, readAll, subscription, texts } from "./file_support.ts";
+import { subscription } from "../../helpers/store_records.ts";
+import { fill, put, readAll, texts } from "./file_support.ts";
 import { type StoreSuite, testLimits } from "./suite.ts";
 
 function state({ firstSequence, lastSequence, messageCount }: MessageStore): number[] {

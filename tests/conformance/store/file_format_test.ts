@@ -14,8 +14,9 @@ import {
 } from "../../../src/store/file/format.ts";
 import { StoreError } from "../../../src/store/types.ts";
 import { encodeSubState } from "../../../src/wire/stan_server.ts";
+import { subscription } from "../../helpers/store_records.ts";
 import { readStore, realFiles } from "../../helpers/store_validator.ts";
-import { EPOCH_NS, fill, find, inDirectory, put, readAll, StoreDirectory, subscription } from "./file_support.ts";
+import { EPOCH_NS, fill, find, inDirectory, put, readAll, StoreDirectory } from "./file_support.ts";
 import { TEST_SERVER } from "./suite.ts";
 
 const crc = new Crc32();

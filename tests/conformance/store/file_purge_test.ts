@@ -2,17 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
+import { subscription } from "../../helpers/store_records.ts";
 import { readStore, realFiles } from "../../helpers/store_validator.ts";
-import {
-  channelOf,
-  fill,
-  inDirectory,
-  readAll,
-  stateOf,
-  subscription,
-  subscriptionsOf,
-  texts,
-} from "./file_support.ts";
+import { channelOf, fill, inDirectory, readAll, stateOf, subscriptionsOf, texts } from "./file_support.ts";
 
 test("stores 5.6, 6.2: a purged channel keeps nothing but its last sequence, for the reference, too", async () => {
   await inDirectory(async (directory) => {

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, w
 import { test } from "node:test";
 import { CRC_POLYNOMIAL_IEEE } from "../../../src/store/file/crc.ts";
 import { APPEND_FAILED, LOOKUP_NONE, StoreError, type StoreErrorCode } from "../../../src/store/types.ts";
+import { subscription } from "../../helpers/store_records.ts";
 import { readStore, realFiles } from "../../helpers/store_validator.ts";
 import {
   channelOf,
@@ -14,7 +15,6 @@ import {
   readAll,
   stateOf,
   StoreDirectory,
-  subscription,
   subscriptionsOf,
   texts,
 } from "./file_support.ts";

@@ -16,7 +16,6 @@ import {
   type MessageView,
   type RecoveredState,
   type StoreLimits,
-  type SubscriptionRecord,
 } from "../../../src/store/types.ts";
 import { decodeMsgProto, MsgProtoView } from "../../../src/wire/stan_hot.ts";
 import { fileStoreWorld, RecordingLog } from "../../helpers/file_store.ts";
@@ -179,23 +178,6 @@ export function texts(first: number, last: number): string[] {
 /** first, last, count, bytes. */
 export function stateOf(messages: MessageStore): number[] {
   return [messages.firstSequence, messages.lastSequence, messages.messageCount, messages.byteCount];
-}
-
-export function subscription(clientId: string, more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
-  return {
-    id: 0,
-    clientId,
-    queueGroup: "",
-    inbox: "_INBOX.a",
-    ackInbox: "_INBOX.b",
-    maxInFlight: 10,
-    ackWaitSecs: 30,
-    durableName: "",
-    lastSent: 0,
-    isDurable: false,
-    isClosed: false,
-    ...more,
-  };
 }
 
 /** What a recovery says of subscriptions, for comparing. */

@@ -21,9 +21,9 @@ import {
   StoreError,
   type StoreErrorCode,
   type StoreLimits,
-  type SubscriptionRecord,
 } from "../../../src/store/types.ts";
 import { bytesField, joinBytes } from "../../bench/frames.ts";
+import { subscription } from "../../helpers/store_records.ts";
 import { SeededRandom } from "./random.ts";
 
 /** What the suite has to know about a store. */
@@ -180,22 +180,6 @@ function assertRefuses(code: StoreErrorCode, message: string | undefined, work: 
     if (message !== undefined) assert.equal(error.message, message);
     return true;
   });
-}
-
-function subscriptionRecord(clientId: string): SubscriptionRecord {
-  return {
-    id: 0,
-    clientId,
-    queueGroup: "",
-    inbox: "_INBOX.a",
-    ackInbox: "_INBOX.b",
-    maxInFlight: 10,
-    ackWaitSecs: 30,
-    durableName: "",
-    lastSent: 0,
-    isDurable: false,
-    isClosed: false,
-  };
 }
 
 export const TEST_SERVER: ServerRecord = {
@@ -610,19 +594,19 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
     test("1.3: subscription ids count from 1 and are not used twice", async () => {
       await withStore(testLimits(), async (store) => {
         const { subscriptions } = store.createChannel("foo");
-        const record = subscriptionRecord("me");
+        const record = subscription("me");
         assert.equal(subscriptions.create(record), 1);
         assert.equal(record.id, 1);
-        assert.equal(subscriptions.create(subscriptionRecord("you")), 2);
+        assert.equal(subscriptions.create(subscription("you")), 2);
         subscriptions.delete(2);
         assert.equal(subscriptions.subscriptionCount, 1);
-        assert.equal(subscriptions.create(subscriptionRecord("you")), 3);
+        assert.equal(subscriptions.create(subscription("you")), 3);
         subscriptions.delete(99);
         subscriptions.update({ ...record, lastSent: 7 });
         assert.equal(subscriptions.subscriptionCount, 2);
         await subscriptions.flush();
         const other = store.createChannel("bar").subscriptions;
-        assert.equal(other.create(subscriptionRecord("me")), supports.subscriptionIdsPerChannel ? 1 : 4);
+        assert.equal(other.create(subscription("me")), supports.subscriptionIdsPerChannel ? 1 : 4);
         await other.flush();
       });
     });
@@ -630,9 +614,9 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
     test("1.3: an update of an unknown id creates it", async () => {
       await withStore(testLimits(), async (store) => {
         const { subscriptions } = store.createChannel("foo");
-        subscriptions.update({ ...subscriptionRecord("me"), id: 5 });
+        subscriptions.update({ ...subscription("me"), id: 5 });
         assert.equal(subscriptions.subscriptionCount, 1);
-        assert.equal(subscriptions.create(subscriptionRecord("you")), 6);
+        assert.equal(subscriptions.create(subscription("you")), 6);
         await subscriptions.flush();
       });
     });
@@ -640,16 +624,16 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
     test("1.3: the limit on subscriptions counts those that are there", async () => {
       await withStore(testLimits({ maxSubscriptions: 2 }), async (store) => {
         const { subscriptions } = store.createChannel("foo");
-        const first = subscriptions.create(subscriptionRecord("a"));
-        subscriptions.create(subscriptionRecord("b"));
+        const first = subscriptions.create(subscription("a"));
+        subscriptions.create(subscription("b"));
         assertRefuses(
           "STORE_TOO_MANY_SUBSCRIPTIONS",
           "too many subscriptions per channel",
-          () => subscriptions.create(subscriptionRecord("c")),
+          () => subscriptions.create(subscription("c")),
         );
         assert.equal(subscriptions.subscriptionCount, 2);
         subscriptions.delete(first);
-        assert.equal(subscriptions.create(subscriptionRecord("c")), 3);
+        assert.equal(subscriptions.create(subscription("c")), 3);
         await subscriptions.flush();
       });
     });
@@ -657,7 +641,7 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
     test("1.3: pending and acknowledged sequences, known, repeated and unknown, are harmless", async () => {
       await withStore(testLimits(), async (store) => {
         const { subscriptions } = store.createChannel("foo");
-        const id = subscriptions.create(subscriptionRecord("me"));
+        const id = subscriptions.create(subscription("me"));
         assert.equal(subscriptions.addPending(id, 1), true);
         assert.equal(subscriptions.addPending(id, 1), true);
         assert.equal(subscriptions.ackPending(id, 1), true);
@@ -685,7 +669,7 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
       const store = await make(testLimits());
       const channel = store.createChannel("foo");
       putText(channel.messages, 1, EPOCH_NS, "x");
-      channel.subscriptions.create(subscriptionRecord("me"));
+      channel.subscriptions.create(subscription("me"));
       await store.close();
       await store.close();
       assertRefuses("STORE_CLOSED", undefined, () => store.createChannel("bar"));
@@ -702,7 +686,7 @@ export function storeSuite({ name, make, supports }: StoreSuite): void {
       assert.ok(found === LOOKUP_NONE || found === LOOKUP_FAILED);
       assert.equal(channel.subscriptions.addPending(1, 1), false);
       assert.equal(channel.subscriptions.ackPending(1, 1), false);
-      assertRefuses("STORE_CLOSED", undefined, () => channel.subscriptions.create(subscriptionRecord("me")));
+      assertRefuses("STORE_CLOSED", undefined, () => channel.subscriptions.create(subscription("me")));
     });
 
     test("1.4: a deleted channel's old handle stores nothing", async () => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesOf } from "../../../../src/base/bytes.ts";
 import { DescriptorPool, LogFile } from "../../../../src/store/file/log_file.ts";
+import { subscription } from "../../../helpers/store_records.ts";
 import { SimulatedStore } from "../../../helpers/simulated_store.ts";
 import { SimulatedDisk } from "../../../simulation/disk.ts";
 import { Machine } from "../../../simulation/machine.ts";
@@ -51,19 +52,7 @@ test("stores 10, 6.7: a position that a start has put back, and could not make s
     const payload = new Uint8Array(10);
     const { messages, subscriptions } = channel;
     for (let sequence = 1; sequence <= 3; sequence++) messages.append(sequence, 1, 1, payload, 0, 0, 0, 10);
-    subscriptions.create({
-      id: 0,
-      clientId: "c",
-      queueGroup: "",
-      inbox: "i",
-      ackInbox: "a",
-      maxInFlight: 9,
-      ackWaitSecs: 30,
-      durableName: "d",
-      lastSent: 5,
-      isDurable: true,
-      isClosed: true,
-    });
+    subscriptions.create(subscription("c", { durableName: "d", lastSent: 5, isDurable: true, isClosed: true }));
     await bench.done(bench.store.close());
     // The end of an incomplete message: what was behind the third is gone.
     const data = disk.open("/data/foo/msgs.1.dat", "update");
