@@ -26,10 +26,13 @@ export function hashText(text: string, seed: number): number {
 
 /** True when `a` as a whole equals `bytes[start, end)`. */
 export function equalsRange(a: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  const length = a.length;
-  if (end - start !== length) return false;
-  for (let i = 0; i < length; i++) if (a[i] !== bytes[start + i]) return false;
-  return true;
+  const length = end - start;
+  if (a.length !== length) return false;
+  // A loop of its own, without a return in it: for a client looked up by connection ID 15 ns instead of 22 on Deno; by way of
+  // `equalRanges` a lookup in a BytesMap takes 23 ns instead of 16 on Bun (2026-11).
+  let i = 0;
+  while (i < length && a[i] === bytes[start + i]) i++;
+  return i === length;
 }
 
 /** True when `a[aStart, aEnd)` equals `b[bStart, bEnd)`; `a` and `b` may be the same. */

@@ -1,5 +1,5 @@
 /** One channel: its store and everybody who subscribed to it. */
-import { bytesOf } from "../base/bytes.ts";
+import { bytesOf, equalsRange } from "../base/bytes.ts";
 import { BytesMap } from "../base/bytes_map.ts";
 import { TimerNode } from "../base/timer_wheel.ts";
 import type { ChannelLimits, ChannelStore, MessageStore } from "../store/types.ts";
@@ -156,15 +156,7 @@ export class ChannelTable {
 
   get(bytes: Uint8Array, start: number, end: number): Channel | undefined {
     const last = this.#last;
-    if (last !== undefined) {
-      const name = last.nameBytes;
-      const length = end - start;
-      if (name.length === length) {
-        let i = 0;
-        while (i < length && name[i] === bytes[start + i]) i++;
-        if (i === length) return last;
-      }
-    }
+    if (last !== undefined && equalsRange(last.nameBytes, bytes, start, end)) return last;
     const found = this.#byName.get(bytes, start, end);
     if (found !== undefined) this.#last = found;
     return found;

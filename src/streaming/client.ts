@@ -1,5 +1,5 @@
 /** Registrations: who is connected to the streaming service. There is no socket behind one; everything goes through NATS. */
-import { bytesOf } from "../base/bytes.ts";
+import { bytesOf, equalsRange } from "../base/bytes.ts";
 import { BytesMap } from "../base/bytes_map.ts";
 import { TimerNode } from "../base/timer_wheel.ts";
 import type { ClientRecord } from "../store/types.ts";
@@ -81,15 +81,7 @@ export class ClientRegistry {
 
   byConnection(bytes: Uint8Array, start: number, end: number): Client | undefined {
     const last = this.#last;
-    if (last !== undefined) {
-      const id = last.connectionId;
-      const length = end - start;
-      if (id.length === length) {
-        let i = 0;
-        while (i < length && id[i] === bytes[start + i]) i++;
-        if (i === length) return last;
-      }
-    }
+    if (last !== undefined && equalsRange(last.connectionId, bytes, start, end)) return last;
     const found = this.#byConnection.get(bytes, start, end);
     if (found !== undefined) this.#last = found;
     return found;
