@@ -7,7 +7,6 @@ import {
   inspectedMark,
   inspectSlices,
   lastSequenceOf,
-  messageRules,
   type SliceInspection,
   sourceOf,
 } from "../server/tools/inspect_slice.ts";
@@ -23,6 +22,7 @@ import {
   sliceNumber,
   VERSION_BYTES,
 } from "../store/file/format.ts";
+import { messageRules } from "../store/file/message_rules.ts";
 import { PURGE_FILE, type PurgeMark, readPurgeMarks } from "../store/file/purge_mark.ts";
 import { scanRecords } from "../store/file/scan.ts";
 import { MsgProtoView } from "../wire/stan_hot.ts";

@@ -16,13 +16,14 @@ import {
   sliceNames,
   VERSION_BYTES,
 } from "../../store/file/format.ts";
+import { messageRules } from "../../store/file/message_rules.ts";
 import { firstMessageUpTo, type Overlap, overlapFrom, overlapText } from "../../store/file/overlap.ts";
 import { isMarked, lastBeforeSlice, markInForce, type PurgeMark } from "../../store/file/purge_mark.ts";
 import { foreignRecordCount } from "../../store/file/recover.ts";
 import { findRestarts, MessageOrder, repeatText, type Restart } from "../../store/file/repeats.ts";
 import { type BadRange, type ByteSource, type RecordRules, scanRecords, Window } from "../../store/file/scan.ts";
 import type { Stamp } from "../../store/stamp.ts";
-import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
+import { MsgProtoView } from "../../wire/stan_hot.ts";
 import type { SequenceRange } from "./tool_arguments.ts";
 
 const ZERO_CHUNK_BYTES = 64 * 1024;
@@ -142,17 +143,6 @@ export function versionOf(source: ByteSource): FileVersion {
     if (start < 0 || !isZero(window.bytes, start, start + count)) return "lost";
   }
   return "none";
-}
-
-/** Rules of a message record of which `counts` is true. The subject is no criterion: a renamed channel keeps its messages. */
-export function messageRules(view: MsgProtoView, counts: (position: number) => boolean): RecordRules {
-  return {
-    typed: false,
-    checkCrc: true,
-    accept: (_type, bytes, start, end, position) => decodeMsgProto(bytes, start, end, view) && counts(position),
-    // Field 1, the sequence, comes first in every message.
-    mayBegin: (_type, firstByte) => firstByte === 0x08,
-  };
 }
 
 /** Reads slices, given by their numbers in ascending order, one when the next is asked for. */

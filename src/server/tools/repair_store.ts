@@ -18,12 +18,13 @@ import {
   writePositionRecord,
   writeRecordHeader,
 } from "../../store/file/format.ts";
+import { messageRules } from "../../store/file/message_rules.ts";
 import { purgeMarkPath } from "../../store/file/purge_mark.ts";
 import { asideName } from "../../store/file/recover.ts";
 import { scanRecords } from "../../store/file/scan.ts";
 import { encodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
 import { encodeSubState, encodeSubStateDelete } from "../../wire/stan_server.ts";
-import { messageRules, sourceOf } from "./inspect_slice.ts";
+import { sourceOf } from "./inspect_slice.ts";
 import { type ChannelInspection, STORE_FILES, type StoreInspection, ToolError } from "./inspect_store.ts";
 import type { TypedInspection } from "./inspect_typed.ts";
 import type { Piece, SlicePlan } from "./plan.ts";

@@ -3,7 +3,7 @@
  * beside the other slices of its channel is decided in `recover_messages.ts`.
  */
 import type { DiskFile } from "../../runtime/types.ts";
-import { decodeMsgProto, MsgProtoView } from "../../wire/stan_hot.ts";
+import { MsgProtoView } from "../../wire/stan_hot.ts";
 import type { Finding, FindingLevel } from "./findings.ts";
 import {
   checksumText,
@@ -19,6 +19,7 @@ import {
   writeIndexRecord,
 } from "./format.ts";
 import { LogFile } from "./log_file.ts";
+import { messageRules } from "./message_rules.ts";
 import { type FirstMessage, firstMessageUpTo, type Overlap, overlapText } from "./overlap.ts";
 import { isMarked, type PurgeMark } from "./purge_mark.ts";
 import {
@@ -416,15 +417,10 @@ export class SliceRecovery {
   }
 
   #rules(order: MessageOrder): RecordRules {
-    const view = this.#view;
     return {
-      typed: false,
+      ...messageRules(this.#view, (position) => order.accepts(this.#view, position)),
       checkCrc: this.#context.checkCrc,
-      accept: (_type, bytes, start, end, position) =>
-        decodeMsgProto(bytes, start, end, view) && order.accepts(view, position),
       isOurs: (bytes) => this.#isOurs(bytes),
-      // Field 1, the sequence, comes first in every message.
-      mayBegin: (_type, firstByte) => firstByte === 0x08,
     };
   }
 
