@@ -10,7 +10,7 @@
 import { assert } from "../../base/assert.ts";
 import { displayText } from "../../base/bytes.ts";
 import { encodeMsgProto } from "../../wire/stan_hot.ts";
-import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../stamp.ts";
+import { isAtOrBefore } from "../stamp.ts";
 import {
   APPEND_FAILED,
   APPEND_KNOWN,
@@ -28,14 +28,9 @@ import { type Block, BLOCK_INDEX_STRIDE } from "./block.ts";
 import { BlockLoader, type LoadOwner } from "./block_load.ts";
 import { ChannelBlocks } from "./channel_blocks.ts";
 import type { SyncedDirectory } from "./directory.ts";
-import {
-  MESSAGE_ENVELOPE_BYTES_MAX,
-  MESSAGE_OVERHEAD_BYTES,
-  RECORD_HEADER_BYTES,
-  writeIndexWords,
-  writeRecordHeader,
-} from "./format.ts";
+import { MESSAGE_ENVELOPE_BYTES_MAX, RECORD_HEADER_BYTES, writeIndexWords, writeRecordHeader } from "./format.ts";
 import { IndexReader } from "./index_reader.ts";
+import { KeptMessages } from "./kept_messages.ts";
 import { type SliceLimits, sliceLimits } from "./options.ts";
 import { Purge } from "./purge.ts";
 import type { PurgeMark } from "./purge_mark.ts";
@@ -67,10 +62,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   readonly #name: string;
   readonly #channel: Uint8Array;
   readonly #directory: SyncedDirectory;
-  readonly #limits: ChannelLimits;
   readonly #sliceLimits: SliceLimits;
-  readonly #maxAgeHigh: number;
-  readonly #maxAgeLow: number;
   readonly #archive: ((data: string, index: string) => void) | undefined;
 
   readonly #slices: ChannelSlices;
@@ -78,11 +70,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   readonly #purge: Purge;
   readonly #loader: BlockLoader;
   readonly #index: IndexReader;
-
-  #first = 0;
-  #last = 0;
-  #count = 0;
-  #bytes = 0;
+  readonly #kept: KeptMessages;
   #limitReached = false;
 
   #safe: Safe;
@@ -111,8 +99,6 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   #needsCut = false;
   /** A power cut may bring back what was taken back. */
   #mayReturn = false;
-  /** Count and bytes could not be read back after a failure. */
-  #needsMeasure = false;
   #lastError = "";
   #lastSyncMs: number;
 
@@ -136,31 +122,28 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     this.#purge = new Purge(shared, name, channel, this.#slices);
     this.#loader = new BlockLoader(shared, name, this.#blocks, this);
     this.#index = new IndexReader(shared);
-    this.#limits = limits;
+    this.#kept = new KeptMessages(shared, this.#slices, this.#index, limits);
     this.#sliceLimits = sliceLimits(shared.options, limits);
-    const maxAge = stampOfMs(limits.maxAgeMs);
-    this.#maxAgeHigh = maxAge.high;
-    this.#maxAgeLow = maxAge.low;
     this.#archive = archive;
     this.#lastSyncMs = shared.nowMs();
     this.#safe = this.#snapshot();
   }
 
   get firstSequence(): number {
-    return this.#first;
+    return this.#kept.first;
   }
 
   get lastSequence(): number {
-    return this.#last;
+    return this.#kept.last;
   }
 
   get messageCount(): number {
-    return this.#count;
+    return this.#kept.count;
   }
 
   /** Encoded messages and 40 bytes for each (stores.md 2.4). */
   get byteCount(): number {
-    return this.#bytes;
+    return this.#kept.bytes;
   }
 
   get lastError(): string {
@@ -191,25 +174,21 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   adopt(slices: Slice[], damaged: readonly number[], mark: PurgeMark | undefined): void {
     this.#slices.adopt(slices);
     for (const sequence of damaged) this.#loader.addDamaged(sequence);
-    this.#first = slices[0]?.firstSequence ?? 0;
-    this.#last = slices[slices.length - 1]?.lastSequence ?? 0;
-    for (const slice of slices) {
-      this.#count += slice.recordCount;
-      this.#bytes += slice.bytes;
-    }
+    const kept = this.#kept;
+    kept.takeAll();
     this.#purge.adopt(mark, mark !== undefined && damaged.includes(mark.sequence));
-    if (mark !== undefined && mark.sequence >= this.#first) this.#beginAt(this.#existingFrom(mark.sequence + 1));
+    if (mark !== undefined && mark.sequence >= kept.first) this.#beginAt(kept.existingFrom(mark.sequence + 1));
     this.#safe = this.#snapshot();
-    this.#flushedTo = this.#last;
+    this.#flushedTo = kept.last;
     if (this.#shared.options.sync) {
       this.#unproven = true;
       this.#slices.distrust();
     }
     this.#enforceLimits();
-    this.#safe.first = this.#first;
+    this.#safe.first = kept.first;
     this.#removeDeadSlices();
     // A purge that was interrupted is finished.
-    if (mark !== undefined && mark.sequence === this.#last) this.#shared.wantsTick(this);
+    if (mark !== undefined && mark.sequence === kept.last) this.#shared.wantsTick(this);
   }
 
   /** A flush is wanted though nobody has asked for one: something is to go behind it. */
@@ -234,8 +213,8 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       this.#lastError = this.#refusal;
       return APPEND_FAILED;
     }
-    if (sequence <= this.#last) return APPEND_KNOWN;
-    if (this.#last > 0 && sequence > this.#last + 1 && !this.#fillHole(sequence, stampHigh, stampLow)) {
+    if (sequence <= this.#kept.last) return APPEND_KNOWN;
+    if (this.#kept.last > 0 && sequence > this.#kept.last + 1 && !this.#fillHole(sequence, stampHigh, stampLow)) {
       return APPEND_FAILED;
     }
     let slice = this.#slices.newest;
@@ -248,11 +227,11 @@ export class FileMessageLog implements MessageStore, LoadOwner {
 
   /** stores.md 5.5: what is missing becomes empty messages, in the current slice even if it is full. */
   #fillHole(sequence: number, stampHigh: number, stampLow: number): boolean {
-    assert(sequence - this.#last <= HOLE_MAX, "a hole in the sequences is small");
+    assert(sequence - this.#kept.last <= HOLE_MAX, "a hole in the sequences is small");
     const slice = this.#slices.newest ?? this.#roll();
     if (slice === undefined) return false;
-    while (this.#last + 1 < sequence) {
-      if (this.#put(slice, this.#last + 1, stampHigh, stampLow, NOTHING, 0, 0, 0, 0, -1) < 0) return false;
+    while (this.#kept.last + 1 < sequence) {
+      if (this.#put(slice, this.#kept.last + 1, stampHigh, stampLow, NOTHING, 0, 0, 0, 0, -1) < 0) return false;
     }
     return true;
   }
@@ -320,14 +299,9 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     blocks.pin(block);
     slice.add(sequence, size, stampHigh, stampLow);
     shared.stagedBytes += size;
-    if (this.#count === 0) this.#first = sequence;
-    this.#last = sequence;
-    this.#count++;
-    this.#bytes += size + MESSAGE_OVERHEAD_BYTES;
-    const { maxMessages, maxBytes } = this.#limits;
-    if ((maxMessages > 0 && this.#count > maxMessages) || (maxBytes > 0 && this.#bytes > maxBytes)) {
-      this.#enforceLimits();
-    }
+    const kept = this.#kept;
+    kept.add(sequence, size);
+    if (kept.isOverLimits) this.#enforceLimits();
     return size;
   }
 
@@ -350,13 +324,13 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     const isStaged = this.#slices.isDirty || isPurging || !this.#directory.isSafe && this.#shared.options.sync;
     // Staged in the same turn as what failed: it goes the same way.
     if (this.#failedSerial !== Infinity) {
-      this.#flushedTo = this.#last;
+      this.#flushedTo = this.#kept.last;
       this.#purge.flushAsked();
-      return isStaged || this.#last > this.#safe.last ? this.#failed(this.#flushSerial, this.#failure) : undefined;
+      return isStaged || this.#kept.last > this.#safe.last ? this.#failed(this.#flushSerial, this.#failure) : undefined;
     }
     if (!isStaged && this.#flushes === undefined && this.#owed === undefined) return undefined;
     const serial = ++this.#flushSerial;
-    this.#flushedTo = this.#last;
+    this.#flushedTo = this.#kept.last;
     this.#purge.flushAsked();
     if (this.#owed !== undefined) {
       const error = this.#owed;
@@ -410,8 +384,8 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   #snapshot(): Safe {
     const slice = this.#slices.newest;
     return {
-      first: this.#first,
-      last: this.#last,
+      first: this.#kept.first,
+      last: this.#kept.last,
       sliceNumber: slice?.number ?? 0,
       recordCount: slice?.recordCount ?? 0,
       sliceBytes: slice?.bytes ?? 0,
@@ -427,9 +401,9 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     // What expired meanwhile stays so.
     if (this.#safe.first > safe.first) safe.first = Math.min(this.#safe.first, safe.last + 1);
     if (safe.mark !== undefined && safe.mark.sequence >= safe.first) {
-      const first = this.#existingFrom(safe.mark.sequence + 1);
+      const first = this.#kept.existingFrom(safe.mark.sequence + 1);
       safe.first = Math.min(first, safe.last + 1);
-      if (first > this.#first) this.#beginAt(first);
+      if (first > this.#kept.first) this.#beginAt(first);
     }
     this.#safe = safe;
     this.#unproven = false;
@@ -488,12 +462,11 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     this.#blocks.cutTo(safe.last);
     this.#slices.markUnsynced();
     this.#index.release();
-    if (this.#last > this.#flushedTo || this.#purge.isUnflushed) this.#owed = this.#failure;
+    if (this.#kept.last > this.#flushedTo || this.#purge.isUnflushed) this.#owed = this.#failure;
     this.#flushedTo = safe.last;
     this.#purge.takeBack(safe.mark);
-    this.#last = safe.last;
-    this.#first = Math.min(safe.first, safe.last + (safe.last > 0 ? 1 : 0));
-    this.#needsMeasure = !this.#measure();
+    this.#kept.last = safe.last;
+    this.#kept.beginAt(Math.min(safe.first, safe.last + (safe.last > 0 ? 1 : 0)));
     this.#mayReturn = true;
     if (this.#needsCut) this.#tryCut();
     if (this.#purge.needsMark) this.#purge.tryMark();
@@ -511,28 +484,6 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     }
   }
 
-  /** Count and bytes from `#first` on, from what the slices have. False: the disk does not say. */
-  #measure(): boolean {
-    let isRead = true;
-    this.#count = 0;
-    this.#bytes = 0;
-    for (const slice of this.#slices.list) {
-      if (slice.lastSequence < this.#first) continue;
-      this.#count += slice.recordCount;
-      this.#bytes += slice.bytes;
-      const kept = slice.recordAt(this.#first);
-      for (let record = 0; record < kept; record++) {
-        if (!this.#index.readInOrder(slice, record)) {
-          isRead = false;
-          continue;
-        }
-        this.#count--;
-        this.#bytes -= this.#index.record.payloadSize + MESSAGE_OVERHEAD_BYTES;
-      }
-    }
-    return isRead;
-  }
-
   /** From the store, when the disk may take writes again. */
   tryResume(): void {
     if (this.#refusal === "" || this.#retired || this.#failedSerial !== Infinity || this.#flushesUnderWay > 0) return;
@@ -541,8 +492,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     // The next slice will take that name, or a start find messages there that were taken back.
     this.#slices.removeLeftovers();
     if (this.#slices.hasLeftovers) return;
-    if (this.#needsMeasure && !this.#measure()) return;
-    this.#needsMeasure = false;
+    if (this.#kept.needsMeasure && !this.#kept.measure()) return;
     // A message stored now could stand beside others of its own sequence, in files that each seem whole.
     if (this.#mayReturn && !this.#isGoneForGood()) return;
     this.#refusal = "";
@@ -567,7 +517,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   // Reading ------------------------------------------------------------------------------------------------------------
 
   lookup(sequence: number, into: MessageView): LookupResult {
-    if (this.#count === 0 || sequence < this.#first || sequence > this.#last) return LOOKUP_NONE;
+    if (!this.#kept.holds(sequence)) return LOOKUP_NONE;
     let block = this.#blocks.found;
     if (block === undefined || !block.holds(sequence)) {
       block = this.#enter(sequence);
@@ -590,7 +540,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     const block = blocks.find(sequence);
     if (block === undefined || before === undefined || this.#shared.options.readBufferBytes === 0) return block;
     const next = block.endSequence;
-    if (before.endSequence === block.firstSequence && next <= this.#last && !blocks.has(next)) {
+    if (before.endSequence === block.firstSequence && next <= this.#kept.last && !blocks.has(next)) {
       this.#startLoad(next, false);
     }
     return block;
@@ -615,7 +565,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   }
 
   stampOf(sequence: number, into: { stampHigh: number; stampLow: number }): boolean {
-    if (this.#count === 0 || sequence < this.#first || sequence > this.#last) return false;
+    if (!this.#kept.holds(sequence)) return false;
     const slice = this.#slices.holding(sequence);
     if (slice === undefined || !this.#index.read(slice, slice.recordAt(sequence))) return false;
     into.stampHigh = this.#index.record.stampHigh;
@@ -624,12 +574,13 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   }
 
   sequenceAtOrAfter(stampHigh: number, stampLow: number): number {
-    if (this.#last === 0) return 0;
+    const { first, last } = this.#kept;
+    if (last === 0) return 0;
     const slices = this.#slices.list;
-    for (let i = this.#slices.placeOf(this.#first); i < slices.length; i++) {
+    for (let i = this.#slices.placeOf(first); i < slices.length; i++) {
       const slice = slices[i]!;
       if (!isAtOrBefore(stampHigh, stampLow, slice.lastStampHigh, slice.lastStampLow)) continue;
-      let low = slice.recordAt(this.#first);
+      let low = slice.recordAt(first);
       let high = slice.recordCount - 1;
       while (low < high) {
         const middle = (low + high) >>> 1;
@@ -642,18 +593,14 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       }
       if (low < slice.recordCount) return slice.sequenceOf(low);
     }
-    return this.#last + 1;
+    return last + 1;
   }
 
   // Removing -----------------------------------------------------------------------------------------------------------
 
-  /** stores.md 2.4: the newest message always stays. */
   #enforceLimits(): void {
-    const { maxMessages, maxBytes } = this.#limits;
-    while (
-      this.#count > 1 && ((maxMessages > 0 && this.#count > maxMessages) || (maxBytes > 0 && this.#bytes > maxBytes))
-    ) {
-      if (!this.#removeFirst()) break;
+    const kept = this.#kept;
+    while (kept.isOverLimits && kept.removeFirst()) {
       if (!this.#limitReached) {
         this.#limitReached = true;
         this.onLimitReached?.();
@@ -661,44 +608,15 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     }
   }
 
-  /** False: its size cannot be read now. */
-  #removeFirst(): boolean {
-    const slice = this.#slices.at(this.#first);
-    if (slice === undefined) return false;
-    const record = slice.recordAt(this.#first);
-    if (!this.#index.readInOrder(slice, record)) {
-      this.#shared.log.error(`Unable to remove first message: ${slice.index.path} cannot be read`);
-      return false;
-    }
-    this.#count--;
-    this.#bytes -= this.#index.record.payloadSize + MESSAGE_OVERHEAD_BYTES;
-    this.#first = this.#nextExisting(slice, record + 1);
-    return true;
-  }
-
-  /** The sequence of record `record` of `slice`, or of the first one behind it; `last + 1` when there is none. */
-  #nextExisting(slice: Slice, record: number): number {
-    if (record < slice.recordCount) return slice.sequenceOf(record);
-    return this.#existingFrom(slice.lastSequence + 1);
-  }
-
-  /** The first sequence at or behind `sequence` that has a record; `last + 1` when there is none. */
-  #existingFrom(sequence: number): number {
-    const slice = this.#slices.at(sequence);
-    if (slice === undefined || slice.recordCount === 0) return this.#last + 1;
-    return slice.sequenceOf(slice.recordAt(sequence));
-  }
-
   /** What is before `first` does not count any more. */
   #beginAt(first: number): void {
-    this.#first = first;
-    this.#needsMeasure = !this.#measure();
-    if (this.#needsMeasure) this.#shared.wantsTick(this);
+    this.#kept.beginAt(first);
+    if (this.#kept.needsMeasure) this.#shared.wantsTick(this);
   }
 
   /** Its steps, and what a crash between them leaves, are told in `purge.ts`. */
   purge(upTo: number): void {
-    assert(upTo <= this.#last, "what was never stored cannot be purged");
+    assert(upTo <= this.#kept.last, "what was never stored cannot be purged");
     if (this.#retired) throw new StoreError("STORE_CLOSED", "the channel's store is closed");
     // One that only lacks space is not refused: this is how an operator makes some.
     if (this.#isUnsettled) throw new StoreError("STORE_IO", clientTextOf(this.#failure));
@@ -710,7 +628,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       stamp.stampLow = this.#index.record.stampLow;
     }
     const mark: PurgeMark = { sequence: upTo, ...stamp };
-    const isRolled = upTo === this.#last && this.#purge.newestHoldsMessages;
+    const isRolled = upTo === this.#kept.last && this.#purge.newestHoldsMessages;
     if (isRolled && this.#roll() === undefined) throw new StoreError("STORE_IO", this.#lastError);
     try {
       this.#purge.write(mark, this.#safe.mark);
@@ -722,14 +640,14 @@ export class FileMessageLog implements MessageStore, LoadOwner {
 
   /** Something that failed has not been put right on the disk. */
   get #isUnsettled(): boolean {
-    return this.#failedSerial !== Infinity || this.#needsCut || this.#purge.needsMark || this.#needsMeasure ||
+    return this.#failedSerial !== Infinity || this.#needsCut || this.#purge.needsMark || this.#kept.needsMeasure ||
       this.#slices.hasLeftovers;
   }
 
   /** Where everything was purged: a marker, in a slice of its own. */
   #leaveMarker(): void {
     const { mark, last } = this.#safe;
-    if (mark === undefined || this.#last !== last || !this.#purge.lacksMarker(mark, last)) return;
+    if (mark === undefined || this.#kept.last !== last || !this.#purge.lacksMarker(mark, last)) return;
     if (this.#isUnsettled || this.#retired) return;
     const { newest } = this.#slices;
     const slice = newest?.recordCount === 0 ? newest : this.#roll();
@@ -752,41 +670,13 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   }
 
   expire(stampHigh: number, stampLow: number): number {
-    if (this.#count === 0 || (this.#maxAgeHigh === 0 && this.#maxAgeLow === 0)) return 0;
-    if (isAtOrBefore(this.#maxAgeHigh, this.#maxAgeLow, stampHigh, stampLow)) {
-      const borrow = stampLow < this.#maxAgeLow ? 1 : 0;
-      this.#removeUntil(stampHigh - this.#maxAgeHigh - borrow, (stampLow - this.#maxAgeLow) >>> 0);
+    const kept = this.#kept;
+    if (kept.removeExpired(stampHigh, stampLow)) {
       // For good, also if a flush fails.
-      if (this.#safe.first < this.#first) this.#safe.first = Math.min(this.#first, this.#safe.last + 1);
+      if (this.#safe.first < kept.first) this.#safe.first = Math.min(kept.first, this.#safe.last + 1);
       this.#removeDeadSlices();
-      if (this.#count === 0) return 0;
     }
-    const slice = this.#slices.at(this.#first)!;
-    if (!this.#index.readInOrder(slice, slice.recordAt(this.#first))) {
-      return (stampHigh * 4_294_967_296 + stampLow) / 1e6 + 5000;
-    }
-    const low = this.#index.record.stampLow + this.#maxAgeLow;
-    const carry = low > 0xffff_ffff ? 1 : 0;
-    return stampToMsCeil(this.#index.record.stampHigh + this.#maxAgeHigh + carry, low >>> 0);
-  }
-
-  #removeUntil(stampHigh: number, stampLow: number): void {
-    while (this.#count > 0) {
-      const slice = this.#slices.at(this.#first)!;
-      const record = slice.recordAt(this.#first);
-      if (record === 0 && isAtOrBefore(slice.lastStampHigh, slice.lastStampLow, stampHigh, stampLow)) {
-        // Over as a whole: nothing has to be read.
-        this.#count -= slice.recordCount;
-        this.#bytes -= slice.bytes;
-        this.#first = this.#nextExisting(slice, slice.recordCount);
-        continue;
-      }
-      if (!this.#index.readInOrder(slice, record)) return;
-      if (!isAtOrBefore(this.#index.record.stampHigh, this.#index.record.stampLow, stampHigh, stampLow)) return;
-      this.#count--;
-      this.#bytes -= this.#index.record.payloadSize + MESSAGE_OVERHEAD_BYTES;
-      this.#first = this.#nextExisting(slice, record + 1);
-    }
+    return kept.expiresAtMs(stampHigh, stampLow);
   }
 
   /**
@@ -797,7 +687,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     const slices = this.#slices.list;
     const safe = this.#safe;
     while (
-      slices.length > 1 && slices[0]!.lastSequence < safe.first && slices[0]!.lastSequence < this.#first &&
+      slices.length > 1 && slices[0]!.lastSequence < safe.first && slices[0]!.lastSequence < this.#kept.first &&
       slices[0]!.number < safe.sliceNumber && (safe.recordCount > 0 || slices[0]!.lastSequence < safe.last)
     ) {
       if (this.#unproven) {
@@ -823,10 +713,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
   empty(): void {
     this.#drop();
     this.#slices.empty();
-    this.#first = 0;
-    this.#last = 0;
-    this.#count = 0;
-    this.#bytes = 0;
+    this.#kept.empty();
     this.#limitReached = false;
     this.#purge.forget();
     this.#loader.forgetUpTo(Infinity);
@@ -847,9 +734,9 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     if (this.#retired) return false;
     this.#leaveMarker();
     if (this.#refusal !== "" && !this.#purge.markerIsStaged) return true;
-    if (this.#needsMeasure) this.#needsMeasure = !this.#measure();
+    if (this.#kept.needsMeasure) this.#kept.measure();
     // Not while somebody has a flush of his own to come: this one would take along his messages, or the error he is owed.
-    if (this.#wantsFlush && this.#last === this.#safe.last && this.#owed === undefined) {
+    if (this.#wantsFlush && this.#kept.last === this.#safe.last && this.#owed === undefined) {
       this.flush()?.catch(() => undefined);
     }
     if (this.#refusal !== "") return true;
@@ -861,7 +748,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     }
     this.#index.release();
     const isClean = this.#slices.removeDead() && this.#slices.isSynced && !this.#slices.isDirty;
-    return !isClean || awaitsRetry || this.#needsMeasure;
+    return !isClean || awaitsRetry || this.#kept.needsMeasure;
   }
 
   /** Writes and syncs what is left, blocking, and closes. For the end of the store. */
@@ -887,6 +774,6 @@ export class FileMessageLog implements MessageStore, LoadOwner {
     this.#refusal = reason;
     this.#drop();
     this.#slices.retire();
-    this.#count = 0;
+    this.#kept.count = 0;
   }
 }
