@@ -5,6 +5,7 @@
 import process from "node:process";
 import { readFileSync } from "node:fs";
 import protobuf from "protobufjs";
+import { pickRuntime } from "../../src/runtime/pick.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { decodeConnectRequest, encodeConnectRequest } from "../../src/wire/stan_control.ts";
 import {
@@ -151,6 +152,7 @@ function main(): void {
             pubView.replyEnd,
             pubView.dataStart,
             pubView.dataEnd,
+            pubView.subjectStart,
           );
         }
       }),
@@ -170,4 +172,6 @@ function main(): void {
   console.log(`first request of the control codec: ${setupMs.toFixed(1)} ms (${sink % 10})`);
 }
 
+// Installs the copy that the server uses on this runtime.
+await pickRuntime();
 main();
