@@ -1,6 +1,6 @@
 /** The C library through Bun's foreign functions. */
 import process from "node:process";
-import { fcntlLibraries } from "../node/fcntl.ts";
+import { cLibraries } from "../node/fcntl.ts";
 
 /** How a function is called, in the names of `bun:ffi`. */
 export interface CSignature {
@@ -32,7 +32,7 @@ export function openCLibrary<Name extends string>(
   const { getBuiltinModule } = process as unknown as { getBuiltinModule(name: string): BunFfi | undefined };
   const ffi = getBuiltinModule("bun:ffi");
   if (ffi === undefined) return undefined;
-  for (const library of fcntlLibraries(process)) {
+  for (const library of cLibraries(process)) {
     try {
       const { symbols } = ffi.dlopen(library, functions);
       return {

@@ -14,8 +14,9 @@ const THREADS_VARIABLE = "UV_THREADPOOL_SIZE";
 const OTHER_VARIABLE = "GOMAXPROCS";
 
 /**
- * Call it before anything waits for the disk off the event loop. Where the platform cannot do it, syncs take turns. Programs
- * that are run from here see nothing of it: they get the environment that we were given.
+ * Call it before anything waits for the disk off the event loop. From source it comes too late, because the loader of modules
+ * has used the pool by then, and where the platform cannot do it nothing changes: syncs take turns. Programs that are run from
+ * here see nothing of it: they get the environment that we were given.
  */
 export function widenThreadPool(): void {
   const { env } = process;

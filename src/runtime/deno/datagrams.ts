@@ -1,7 +1,7 @@
 /** Datagrams over Unix sockets through Deno's foreign functions. */
 import process from "node:process";
 import { type DatagramOpener, datagramOpener } from "../node/datagrams.ts";
-import { fcntlLibraries } from "../node/fcntl.ts";
+import { cLibraries } from "../node/fcntl.ts";
 
 /** As much of the global as is used here. */
 interface DenoFfi {
@@ -14,7 +14,7 @@ interface DenoFfi {
 /** Undefined where the platform has no such calls, or the program was started without permission for them. */
 export function denoDatagrams(): DatagramOpener | undefined {
   const { Deno } = globalThis as unknown as { Deno: DenoFfi };
-  for (const library of fcntlLibraries(process)) {
+  for (const library of cLibraries(process)) {
     try {
       const { symbols } = Deno.dlopen(library, {
         socket: { parameters: ["i32", "i32", "i32"], result: "i32" },

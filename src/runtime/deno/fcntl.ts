@@ -1,6 +1,6 @@
 /** `fcntl` through Deno's foreign functions. */
 import process from "node:process";
-import { errnoFunction, type FcntlCalls, fcntlLibraries, fcntlLock } from "../node/fcntl.ts";
+import { cLibraries, errnoFunction, type FcntlCalls, fcntlLock } from "../node/fcntl.ts";
 import type { TryLock } from "../node/disk.ts";
 
 /** As much of the global as is used here. */
@@ -16,7 +16,7 @@ interface DenoFfi {
 export function denoLock(): TryLock | undefined {
   const { Deno } = globalThis as unknown as { Deno: DenoFfi };
   const errnoName = errnoFunction(process);
-  for (const library of fcntlLibraries(process)) {
+  for (const library of cLibraries(process)) {
     try {
       const { symbols } = Deno.dlopen(library, {
         fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },

@@ -16,7 +16,7 @@ export interface FcntlPlatform {
 }
 
 /** Libraries that may hold the calls, tried in this order. */
-export function fcntlLibraries({ platform, arch }: FcntlPlatform): readonly string[] {
+export function cLibraries({ platform, arch }: FcntlPlatform): readonly string[] {
   if (platform === "darwin") return ["libSystem.B.dylib"];
   if (platform !== "linux") return [];
   const muslArch = arch === "x64" ? "x86_64" : arch === "arm64" ? "aarch64" : arch;
