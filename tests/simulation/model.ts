@@ -265,7 +265,7 @@ interface Expectation {
   /** Of a publish that was stored. */
   readonly channel?: ModelChannel;
   readonly sequence?: number;
-  readonly connection?: string;
+  readonly publisher?: string;
   readonly life?: Life;
   /** Nothing is delivered there after this response. */
   readonly ends?: readonly Life[];
@@ -285,14 +285,17 @@ export class Model implements StoreObserver {
   readonly #expected = new Map<string, Expectation>();
   readonly #lives = new Map<string, Life>();
   readonly #byAckInbox = new Map<string, Life>();
-  /** Guids of stored publishes per connection whose ack is due, in order. */
+  /**
+   * Guids of stored publishes whose ack is due, in order, per NATS connection and client. A connection that names one client
+   * by a connection ID that another one has taken over, and itself by its client ID, speaks for two: they share no order.
+   */
   readonly #acksDue = new Map<string, string[]>();
   turn = 1;
   /** Heartbeat inboxes of registrations that ended, and in which turn. */
   readonly #endedInboxes = new Map<string, number>();
 
   // What the request that is being handled may do to the store.
-  #publish: { request: PublishRequest; reply: string | undefined; connection: string } | undefined;
+  #publish: { request: PublishRequest; reply: string | undefined; publisher: string } | undefined;
   #mayCreateChannel: string | undefined;
   #mayCreate: ((record: Readonly<SubscriptionRecord>) => void) | undefined;
   #mayResume: { subscription: ModelSubscription; apply: (record: Readonly<SubscriptionRecord>) => void } | undefined;
@@ -618,13 +621,13 @@ export class Model implements StoreObserver {
   publish(request: PublishRequest, reply: string | undefined, connection: string): void {
     const refuse = (error: string) => this.#expect(reply, { kind: "publish", error, guid: request.guid });
     if (request.guid === "" || !isChannelName(request.channel)) return refuse(TEXT.publish);
-    const known = request.connectionId !== ""
-      ? this.#byConnection.has(request.connectionId)
-      : this.#clients.has(request.clientId);
-    if (!known) return refuse(TEXT.publish);
+    const client = request.connectionId !== ""
+      ? this.#byConnection.get(request.connectionId)
+      : this.#clients.get(request.clientId);
+    if (client === undefined) return refuse(TEXT.publish);
     const error = this.#obtain(request.channel);
     if (error !== "") return refuse(error);
-    this.#publish = { request, reply, connection };
+    this.#publish = { request, reply, publisher: `${connection} ${client.id}` };
   }
 
   /** 10.2 to 10.4; the text of the refusal, or nothing. */
@@ -669,7 +672,7 @@ export class Model implements StoreObserver {
   append(name: string, sequence: number, data: Uint8Array, answer: string, stamp: bigint, accepted: boolean): void {
     const publish = this.#publish;
     if (publish === undefined) this.#fail(`11: a message was stored in ${name} without a publish`);
-    const { request, reply, connection } = publish;
+    const { request, reply, publisher } = publish;
     this.#publish = undefined;
     const channel = this.#channels.get(name);
     if (channel === undefined || name !== request.channel) this.#fail(`11.3: a message went to ${name}`);
@@ -693,9 +696,9 @@ export class Model implements StoreObserver {
     channel.log.set(sequence, { text: byteString(data), reply: answer, stamp });
     this.counters.published++;
     if (reply === undefined) return;
-    this.#expect(reply, { kind: "publish", error: "", guid: request.guid, channel, sequence, connection });
-    let due = this.#acksDue.get(connection);
-    if (due === undefined) this.#acksDue.set(connection, due = []);
+    this.#expect(reply, { kind: "publish", error: "", guid: request.guid, channel, sequence, publisher });
+    let due = this.#acksDue.get(publisher);
+    if (due === undefined) this.#acksDue.set(publisher, due = []);
     due.push(request.guid);
   }
 
@@ -1425,7 +1428,7 @@ export class Model implements StoreObserver {
       this.#channels.get(channel.name) !== channel || sequence <= channel.safe,
       () => `11.5: message ${sequence} of ${channel.name} was acked before it was safe (${channel.safe})`,
     );
-    const due = this.#acksDue.get(expected.connection!)!;
+    const due = this.#acksDue.get(expected.publisher!)!;
     this.#must(due[0] === guid, () => `11.7: PubAck for ${guid}, but ${due[0]} comes first`);
     due.shift();
     // A publish does not wait until a subscription behind it has read older messages.
