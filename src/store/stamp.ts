@@ -32,3 +32,33 @@ export function stampToMsCeil(high: number, low: number): number {
   const ms = quotient1 * 0x1_0000_0000 + quotient2 * 0x1_0000 + quotient3;
   return rest2 - quotient3 * 1_000_000 === 0 ? ms : ms + 1;
 }
+
+/** A limit by age. */
+export class MaxAge {
+  readonly #age: Stamp;
+
+  private constructor(age: Stamp) {
+    this.#age = age;
+  }
+
+  /** Undefined: there is no limit. */
+  static ofMs(maxAgeMs: number): MaxAge | undefined {
+    const age = stampOfMs(maxAgeMs);
+    return age.high === 0 && age.low === 0 ? undefined : new MaxAge(age);
+  }
+
+  /** The last stamp that is too old at this time; undefined: none is. */
+  lastTooOld(high: number, low: number): Stamp | undefined {
+    const age = this.#age;
+    if (!isAtOrBefore(age.high, age.low, high, low)) return undefined;
+    const borrow = low < age.low ? 1 : 0;
+    return { high: high - age.high - borrow, low: (low - age.low) >>> 0 };
+  }
+
+  /** When a stamp is too old, in ms. */
+  endOfMs(high: number, low: number): number {
+    const endLow = low + this.#age.low;
+    const carry = endLow > 0xffff_ffff ? 1 : 0;
+    return stampToMsCeil(high + this.#age.high + carry, endLow >>> 0);
+  }
+}

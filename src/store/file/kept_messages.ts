@@ -2,7 +2,7 @@
  * Which messages of one channel count: from where to where, how many they are, and which of them limits and age take away
  * (stores.md 2.4). In memory only; what follows from it for the files is the business of the message log.
  */
-import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../stamp.ts";
+import { isAtOrBefore, MaxAge } from "../stamp.ts";
 import type { ChannelLimits } from "../types.ts";
 import { MESSAGE_OVERHEAD_BYTES } from "./format.ts";
 import type { IndexReader } from "./index_reader.ts";
@@ -20,8 +20,7 @@ export class KeptMessages {
   readonly #index: IndexReader;
   readonly #maxMessages: number;
   readonly #maxBytes: number;
-  readonly #maxAgeHigh: number;
-  readonly #maxAgeLow: number;
+  readonly #maxAge: MaxAge | undefined;
 
   first = 0;
   last = 0;
@@ -37,9 +36,7 @@ export class KeptMessages {
     this.#index = index;
     this.#maxMessages = limits.maxMessages;
     this.#maxBytes = limits.maxBytes;
-    const maxAge = stampOfMs(limits.maxAgeMs);
-    this.#maxAgeHigh = maxAge.high;
-    this.#maxAgeLow = maxAge.low;
+    this.#maxAge = MaxAge.ofMs(limits.maxAgeMs);
   }
 
   holds(sequence: number): boolean {
@@ -131,15 +128,12 @@ export class KeptMessages {
     return true;
   }
 
-  get #mayExpire(): boolean {
-    return this.count > 0 && (this.#maxAgeHigh !== 0 || this.#maxAgeLow !== 0);
-  }
-
   /** Removes what is too old at this time. False: nothing can be. */
   removeExpired(stampHigh: number, stampLow: number): boolean {
-    if (!this.#mayExpire || !isAtOrBefore(this.#maxAgeHigh, this.#maxAgeLow, stampHigh, stampLow)) return false;
-    const borrow = stampLow < this.#maxAgeLow ? 1 : 0;
-    this.#removeUntil(stampHigh - this.#maxAgeHigh - borrow, (stampLow - this.#maxAgeLow) >>> 0);
+    if (this.count === 0) return false;
+    const old = this.#maxAge?.lastTooOld(stampHigh, stampLow);
+    if (old === undefined) return false;
+    this.#removeUntil(old.high, old.low);
     return true;
   }
 
@@ -163,14 +157,12 @@ export class KeptMessages {
 
   /** When the first one is too old, in ms; 0: none ever is. The stamp is the time of now. */
   expiresAtMs(stampHigh: number, stampLow: number): number {
-    if (!this.#mayExpire) return 0;
+    if (this.count === 0 || this.#maxAge === undefined) return 0;
     const slice = this.#slices.at(this.first)!; // A message that counts has a slice.
     if (!this.#index.readInOrder(slice, slice.recordAt(this.first))) {
       return (stampHigh * 4_294_967_296 + stampLow) / 1e6 + EXPIRY_RETRY_MS;
     }
-    const low = this.#index.record.stampLow + this.#maxAgeLow;
-    const carry = low > 0xffff_ffff ? 1 : 0;
-    return stampToMsCeil(this.#index.record.stampHigh + this.#maxAgeHigh + carry, low >>> 0);
+    return this.#maxAge.endOfMs(this.#index.record.stampHigh, this.#index.record.stampLow);
   }
 
   /** Nothing is there, and sequences begin again. */

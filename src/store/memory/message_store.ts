@@ -14,7 +14,7 @@ import {
   type MessageView,
 } from "../types.ts";
 import { INDEX_STRIDE, type Slab, type SlabPool } from "./slabs.ts";
-import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../stamp.ts";
+import { isAtOrBefore, MaxAge } from "../stamp.ts";
 
 /** Given-up entries at the front of the slab list before it is cut: cutting each time would move the list each time. */
 const HEAD_WASTE_MAX = 32;
@@ -50,8 +50,7 @@ export class MemoryMessageStore implements MessageStore {
   readonly #channel: Uint8Array;
   /** Where the last lookup was: deliveries go through a slab message by message. */
   #found: Slab | undefined = undefined;
-  readonly #maxAgeHigh: number;
-  readonly #maxAgeLow: number;
+  readonly #maxAge: MaxAge | undefined;
   readonly #pool: SlabPool;
   /** Slabs in order of sequence, from `#head` on; the last one takes the next message. */
   #slabs: Slab[] = [];
@@ -71,9 +70,7 @@ export class MemoryMessageStore implements MessageStore {
     this.#pool = pool;
     this.#maxMessages = limits.maxMessages;
     this.#maxBytes = limits.maxBytes;
-    const maxAge = stampOfMs(limits.maxAgeMs);
-    this.#maxAgeHigh = maxAge.high;
-    this.#maxAgeLow = maxAge.low;
+    this.#maxAge = MaxAge.ofMs(limits.maxAgeMs);
   }
 
   get firstSequence(): number {
@@ -204,17 +201,16 @@ export class MemoryMessageStore implements MessageStore {
   }
 
   expire(stampHigh: number, stampLow: number): number {
-    if (this.#isEmpty || (this.#maxAgeHigh === 0 && this.#maxAgeLow === 0)) return 0;
-    if (isAtOrBefore(this.#maxAgeHigh, this.#maxAgeLow, stampHigh, stampLow)) {
-      const borrow = stampLow < this.#maxAgeLow ? 1 : 0;
-      this.#removeUntil(stampHigh - this.#maxAgeHigh - borrow, (stampLow - this.#maxAgeLow) >>> 0);
+    const maxAge = this.#maxAge;
+    if (this.#isEmpty || maxAge === undefined) return 0;
+    const old = maxAge.lastTooOld(stampHigh, stampLow);
+    if (old !== undefined) {
+      this.#removeUntil(old.high, old.low);
       if (this.#isEmpty) return 0;
     }
     const slab = this.#slabs[this.#head]!;
     const entry = slab.entryOf(this.#first - slab.firstSequence);
-    const low = slab.words[entry + 2]! + this.#maxAgeLow;
-    const carry = low > 0xffff_ffff ? 1 : 0;
-    return stampToMsCeil(slab.words[entry + 1]! + this.#maxAgeHigh + carry, low >>> 0);
+    return maxAge.endOfMs(slab.words[entry + 1]!, slab.words[entry + 2]!);
   }
 
   empty(): void {
