@@ -174,7 +174,11 @@ function syncDirectory(path: string, done: DiskDone): void {
     return;
   }
   fs.fsync(descriptor, (error) => {
-    fs.closeSync(descriptor);
+    try {
+      fs.closeSync(descriptor);
+    } catch {
+      // Nothing was written through it, and nobody here would catch this.
+    }
     // Some file systems know no sync of a directory; there is nothing better to do on them.
     const unsupported = error !== null && error !== undefined &&
       ["EINVAL", "ENOTSUP", "EISDIR", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "");
