@@ -399,24 +399,23 @@ export class NatsParser {
   }
 
   /**
-   * Behind the first bytes of the subject: as far as those of the remembered line are here again. A client's publishes have
-   * a long prefix in common, and there is no separator in it.
+   * Where in the line at `at` to look for the end of the subject: behind what the remembered line begins with, too. A client's
+   * publishes have a long prefix in common, and there is no separator in it. Eight bytes as a number, as in `#isRemembered`.
    */
-  #knownSubjectEnd(at: number, end: number): number {
+  #behindKnown(at: number, end: number): number {
     const { view } = this;
     const lineView = this.#lineView;
-    const subjectStart = at + 4;
-    if (view === null || lineView === null || this.#rememberedLength === 0) return subjectStart;
+    if (view === null || lineView === null || this.#rememberedLength === 0) return at + 4;
     const lastStart = Math.min(this.#lineSubjectEnd, end - at) - 8;
     let i = 0;
     while (i <= lastStart && view.getFloat64(at + i) === lineView.getFloat64(i)) i += 8;
-    return i < 4 ? subjectStart : at + i;
+    return at + Math.max(4, i);
   }
 
   /** Path 2. Returns the position behind the message, -1 when more bytes are needed, 0 to let path 3 decide. */
   #publishLine(buffer: Uint8Array, at: number, end: number): number {
     const subjectStart = at + 4;
-    let p = this.#knownSubjectEnd(at, end);
+    let p = this.#behindKnown(at, end);
     while (p < end && buffer[p]! > SPACE) p++;
     if (p >= end) return -1;
     const subjectEnd = p;
