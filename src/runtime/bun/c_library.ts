@@ -1,6 +1,6 @@
 /** The C library through Bun's foreign functions. */
 import process from "node:process";
-import { cLibraries } from "../node/fcntl.ts";
+import { cLibraries, type CLibrary } from "../node/c_library.ts";
 
 /** How a function is called, in the names of `bun:ffi`. */
 export interface CSignature {
@@ -15,13 +15,6 @@ interface BunFfi {
     symbols: Record<string, CSignature>,
   ): { readonly symbols: Record<string, (...args: unknown[]) => unknown> };
   readonly read: { i32(pointer: unknown, offset: number): number };
-}
-
-/** Some functions of the C library. */
-export interface CLibrary<Name extends string> {
-  readonly call: Readonly<Record<Name, (...args: unknown[]) => unknown>>;
-  /** The number where `pointer` points to. */
-  i32At(pointer: unknown): number;
 }
 
 /** Undefined where the platform has no such functions. */

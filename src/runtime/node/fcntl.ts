@@ -15,14 +15,6 @@ export interface FcntlPlatform {
   readonly arch: string;
 }
 
-/** Libraries that may hold the calls, tried in this order. */
-export function cLibraries({ platform, arch }: FcntlPlatform): readonly string[] {
-  if (platform === "darwin") return ["libSystem.B.dylib"];
-  if (platform !== "linux") return [];
-  const muslArch = arch === "x64" ? "x86_64" : arch === "arm64" ? "aarch64" : arch;
-  return ["libc.so.6", `libc.musl-${muslArch}.so.1`];
-}
-
 /** Name of the function that gives the address of `errno`. */
 export function errnoFunction({ platform }: FcntlPlatform): "__errno_location" | "__error" {
   return platform === "darwin" ? "__error" : "__errno_location";
