@@ -50,7 +50,7 @@ export function equalRanges(
   return true;
 }
 
-/** The same of views, four bytes at a time: half of the time and less from a dozen bytes on (tests/bench/compare.ts). */
+/** The same of views, eight bytes at a time: a third of the time from two dozen bytes on (tests/bench/compare.ts). */
 export function equalViews(
   a: DataView,
   aStart: number,
@@ -61,13 +61,26 @@ export function equalViews(
 ): boolean {
   const length = aEnd - aStart;
   if (bEnd - bStart !== length) return false;
-  if (length < 4) {
+  if (length < 8) {
     for (let i = 0; i < length; i++) if (a.getUint8(aStart + i) !== b.getUint8(bStart + i)) return false;
     return true;
   }
-  // The end first: names of one kind differ there.
-  if (a.getInt32(aEnd - 4) !== b.getInt32(bEnd - 4)) return false;
-  for (let i = 0; i + 4 < length; i += 4) if (a.getInt32(aStart + i) !== b.getInt32(bStart + i)) return false;
+  // The end first: names of one kind differ there. Little-endian, as the machine is: any order would do, and turning costs.
+  const last = length - 8;
+  let number = a.getFloat64(aStart + last, true);
+  if (number !== b.getFloat64(bStart + last, true) || number === 0) return equalWords(a, aStart, b, bStart, length);
+  for (let i = 0; i < last; i += 8) {
+    number = a.getFloat64(aStart + i, true);
+    if (number !== b.getFloat64(bStart + i, true) || number === 0) return equalWords(a, aStart, b, bStart, length);
+  }
+  return true;
+}
+
+/** The same of eight bytes or more where numbers do not tell: zeros of two signs are equal, what is none equals nothing. */
+function equalWords(a: DataView, aStart: number, b: DataView, bStart: number, length: number): boolean {
+  const last = length - 4;
+  if (a.getInt32(aStart + last) !== b.getInt32(bStart + last)) return false;
+  for (let i = 0; i < last; i += 4) if (a.getInt32(aStart + i) !== b.getInt32(bStart + i)) return false;
   return true;
 }
 

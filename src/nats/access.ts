@@ -7,7 +7,6 @@ import { assert } from "../base/assert.ts";
 import { displayText } from "../base/bytes.ts";
 import type { TimerWheel } from "../base/timer_wheel.ts";
 import type { LogView } from "../log/types.ts";
-import type { NatsParser } from "../wire/nats_parser.ts";
 import {
   errorLine,
   NATS_ERROR,
@@ -25,7 +24,6 @@ import { type ConnectionType, GLOBAL_ACCOUNT } from "./auth/types.ts";
 import { credentialsText, userText, ViolationLog, violationText } from "./auth/violations.ts";
 import type { CloseReason } from "./close_reason.ts";
 import type { ConnectOptions } from "./connect_options.ts";
-import { reservedNames } from "./publish_rules.ts";
 import type { Router } from "./router.ts";
 import type { SubjectEntry } from "./subject_table.ts";
 import type { Subscription } from "./subscription.ts";
@@ -177,15 +175,13 @@ export class Access implements LoginHost {
     host.forgetLine();
   }
 
-  /** What forbids the publish in `parser`, or "". A line that has to be asked about again is forgotten. */
-  publishRefusal(parser: NatsParser, entry: SubjectEntry): string {
+  /** What the permissions forbid of a publish on `entry`, or "". A line that has to be asked about again is forgotten. */
+  publishRefusal(entry: SubjectEntry): string {
     const { permissions } = this.#host;
-    if (permissions !== null) {
-      // Answers are counted, so the next message is asked about again although its line may be the same.
-      if (permissions.grantsReplies) this.#host.forgetLine();
-      if (!permissions.takePublish(entry.subject, this.#server.nowMs)) return publishViolation(entry.subject);
-    }
-    return reservedNames(parser, entry);
+    if (permissions === null) return "";
+    // Answers are counted, so the next message is asked about again although its line may be the same.
+    if (permissions.grantsReplies) this.#host.forgetLine();
+    return permissions.takePublish(entry.subject, this.#server.nowMs) ? "" : publishViolation(entry.subject);
   }
 
   /** A publish was refused: one line for the operator. */

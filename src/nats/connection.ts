@@ -7,7 +7,15 @@ import { isSubscriptionSubject, tokenCount } from "../base/subject.ts";
 import type { OutputQueue } from "../runtime/output_queue.ts";
 import type { Socket, SocketHandler, TimerHandle, TlsInfo } from "../runtime/types.ts";
 import { type NatsOperations, NatsParser, type ParseFailure, type ParserLimits } from "../wire/nats_parser.ts";
-import { errorLine, NATS_ERROR, OK_LINE, PING_LINE, PONG_LINE, tooManyTokensViolation } from "../wire/nats_text.ts";
+import {
+  errorLine,
+  NATS_ERROR,
+  OK_LINE,
+  PING_LINE,
+  PONG_LINE,
+  publishViolation,
+  tooManyTokensViolation,
+} from "../wire/nats_text.ts";
 import { Access, type AccessHost } from "./access.ts";
 import type { AuthUser } from "./auth/authenticator.ts";
 import type { ConnectionPermissions } from "./auth/permissions.ts";
@@ -25,7 +33,7 @@ import {
 import { rebuiltPayloadSize, rebuiltSizeMax, statusFrame, writeRebuilt } from "./frames.ts";
 import { KeepAlive, type KeepAliveHost } from "./keep_alive.ts";
 import type { NatsServer } from "./nats_server.ts";
-import { reservedNames } from "./publish_rules.ts";
+import { reservedReply } from "./publish_rules.ts";
 import { type InputHost, SharedInput } from "./shared_input.ts";
 import { CONGESTION_HIGH_BYTES, CONGESTION_LOW_BYTES, type Router } from "./router.ts";
 import type { SubjectEntry } from "./subject_table.ts";
@@ -103,9 +111,13 @@ export class Connection
   /** While TLS is being decided and begun; null afterwards, and where there is none. */
   #entry: TlsEntry | null = null;
   #subject: SubjectEntry | null = null;
+  /** What the parser looks for first when the subject changes. */
+  #expected: SubjectEntry | null = null;
   #reply: SubjectEntry | null = null;
   /** What the reserved names forbid for the current control line; derived once per line. */
   #lineRefused = "";
+  /** What they forbid for its reply; derived once per reply. */
+  #replyRefused = "";
   /** Subjects in a row that were not what had followed last time. */
   #strays = 0;
   /** Monotonic time at which the socket first refused output that is still waiting; 0 = it takes everything. */
@@ -431,14 +443,8 @@ export class Connection
     let entry = this.#subject;
     if (!parser.sameLine || entry === null) {
       entry = this.#subject = this.#entryBehind(entry, parser);
-      // Publishers have one reply for all their subjects.
-      const reply = parser.sameTail ? null : this.#reply;
-      if (reply !== null && !reply.is(parser.buffer, parser.replyStart, parser.replyEnd, parser.view)) {
-        this.#reply = null;
-      }
-      this.#lineRefused = this.permissions === null
-        ? reservedNames(parser, entry)
-        : this.#access.publishRefusal(parser, entry);
+      if (!parser.sameReply) this.#heedReply(parser);
+      this.#lineRefused = this.#refusalOf(entry);
     } else if (entry.generation !== router.generation) {
       entry = router.refresh(entry);
       this.#subject = entry;
@@ -463,24 +469,45 @@ export class Connection
     }
   }
 
-  /** The entry of the subject in `parser`. Many publishers go round theirs in one order: the one behind `previous` is tried first. */
+  /**
+   * The entry of the subject in `parser`, and what is expected behind it. Many publishers go round theirs in one order: what
+   * came behind one last time is looked at first, without a hash and without a walk through the table.
+   */
   #entryBehind(previous: SubjectEntry | null, parser: NatsParser): SubjectEntry {
     const { router } = this;
-    const { buffer, subjectStart, subjectEnd, view } = parser;
-    if (previous === null) return router.entryOf(buffer, subjectStart, subjectEnd, view);
-    if (this.#strays <= STRAYS_TRIED) {
-      const followed = router.followerOf(previous, parser);
-      if (followed !== null) {
-        this.#strays = 0;
-        return followed;
-      }
+    const expected = parser.isExpected ? this.#expected : null;
+    if (expected !== null && expected.generation === router.generation) {
+      this.#strays = 0;
+      router.subjects.followed(expected);
+      this.#expect(expected.follower);
+      return expected;
     }
+    const entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd, parser.view);
+    // A dropped one is nobody's any more: it must not keep others.
+    if (previous !== null && !previous.dropped) previous.follower = entry;
     // Who has no order is asked for it again now and then.
     this.#strays = this.#strays === STRAYS_MAX ? STRAYS_TRIED : this.#strays + 1;
-    const entry = router.entryOf(buffer, subjectStart, subjectEnd, view);
-    // A dropped one is nobody's any more: it must not keep others.
-    if (!previous.dropped) previous.follower = entry;
+    this.#expect(this.#strays <= STRAYS_TRIED ? entry.follower : null);
     return entry;
+  }
+
+  #expect(entry: SubjectEntry | null): void {
+    this.#parser.expected = this.#expected = entry;
+  }
+
+  /** Publishers have one reply for all their subjects: this one is another, or of a line that is not remembered. */
+  #heedReply(parser: NatsParser): void {
+    const reply = this.#reply;
+    if (reply !== null && !reply.is(parser.buffer, parser.replyStart, parser.replyEnd, parser.view)) this.#reply = null;
+    this.#replyRefused = reservedReply(parser);
+  }
+
+  /** What forbids a publish on `entry` with the current reply, or "". */
+  #refusalOf(entry: SubjectEntry): string {
+    const refused = this.permissions === null ? "" : this.#access.publishRefusal(entry);
+    if (refused !== "") return refused;
+    if (this.#replyRefused !== "") return this.#replyRefused;
+    return entry.reserved ? publishViolation(entry.subject) : "";
   }
 
   /** The reply subject of the frame that is being delivered. */
@@ -589,7 +616,7 @@ export class Connection
     this.#parser.close();
     this.#parser = new NatsParser(this, this.#server.parserLimits);
     this.#parser.headersAllowed = this.headers;
-    this.#subject = null;
+    this.forgetLine();
   }
 
   hold(): void {
@@ -602,6 +629,7 @@ export class Connection
 
   forgetLine(): void {
     this.#subject = null;
+    this.#expect(null);
     this.#reply = null;
   }
 

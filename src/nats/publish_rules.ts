@@ -1,8 +1,7 @@
 /** What may be published under which name, apart from a user's permissions (nats-server.md 3.5). */
 import { bytesOf, byteString } from "../base/bytes.ts";
 import type { NatsParser } from "../wire/nats_parser.ts";
-import { publishReplyViolation, publishViolation } from "../wire/nats_text.ts";
-import type { SubjectEntry } from "./subject_table.ts";
+import { publishReplyViolation } from "../wire/nats_text.ts";
 
 /** Reserved replies. The reference (2.9.10) reserves the first even with nothing behind it. */
 const REPLY_PREFIXES = [
@@ -17,16 +16,15 @@ export function isReserved(subject: string): boolean {
   return subject.length > SUBJECT_PREFIX.length && subject.startsWith(SUBJECT_PREFIX);
 }
 
-/** The error for names that servers reserve among themselves, or "". `entry` is that of the subject in `parser`. */
-export function reservedNames(parser: NatsParser, entry: SubjectEntry): string {
-  const { buffer, replyStart, replyEnd } = parser;
-  // Of bytes: a publisher whose subject changes with every message must not cost a string each.
+/** The error for a reply in `parser` that servers reserve among themselves, or "". */
+export function reservedReply({ buffer, replyStart, replyEnd }: NatsParser): string {
+  // Of bytes: a publisher whose reply changes with every message must not cost a string each.
   for (let i = 0; i < REPLY_PREFIXES.length; i++) {
     const { bytes, lengthMin } = REPLY_PREFIXES[i]!;
     if (replyEnd - replyStart < lengthMin || !startsWith(buffer, replyStart, bytes)) continue;
     return publishReplyViolation(byteString(buffer, replyStart, replyEnd));
   }
-  return entry.reserved ? publishViolation(entry.subject) : "";
+  return "";
 }
 
 function startsWith(buffer: Uint8Array, at: number, prefix: Uint8Array): boolean {

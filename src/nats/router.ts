@@ -188,11 +188,6 @@ export class Router implements Bus {
     return entry.generation === this.generation ? entry : this.refresh(entry);
   }
 
-  /** The same if it is what was published to behind `previous` last time and nothing has changed for it, else null. */
-  followerOf(previous: SubjectEntry, { buffer, subjectStart, subjectEnd, view }: NatsParser): SubjectEntry | null {
-    return this.subjects.follow(previous, buffer, subjectStart, subjectEnd, this.generation, view);
-  }
-
   /** Makes `entry` true again; returns the entry to use from now on (another one if it had been dropped). */
   refresh(entry: SubjectEntry): SubjectEntry {
     if (entry.dropped) entry = this.subjects.intern(entry.names, entry.nameStart, entry.nameEnd);

@@ -143,24 +143,10 @@ export class SubjectTable {
   /** Times that an entry was asked for, for the monitor. */
   lookups = 0;
 
-  /**
-   * The entry of `bytes[start, end)` if that is what followed `previous` last time and is resolved in `generation`, else null:
-   * who goes round many subjects is answered without a hash and without a walk through the table.
-   */
-  follow(
-    previous: SubjectEntry,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    generation: number,
-    view: DataView | null = null,
-  ): SubjectEntry | null {
-    const entry = previous.follower;
-    // A dropped one has no generation.
-    if (entry === null || entry.generation !== generation || !entry.is(bytes, start, end, view)) return null;
+  /** `entry` was found without the table. */
+  followed(entry: SubjectEntry): void {
     this.lookups++;
     if (!entry.used) entry.used = true;
-    return entry;
   }
 
   /** The entry of `bytes[start, end)`, made if there is none; `view` is of the same bytes where there is one. */

@@ -4,13 +4,14 @@
  *
  *   1. The control line equals the previous one byte for byte: its parts are known already. Typical publishers send the
  *      same line with every message, so this decides most of the speed (nats-server.md 13.3).
- *   2. A canonical `PUB subject [reply] size` with single spaces and CRLF.
+ *   2. A canonical `PUB subject [reply] size` with single spaces and CRLF. Who takes the messages may say which subject it
+ *      expects next: that one is compared instead of read.
  *   3. Everything else, by a tokenizer that follows the lexical rules of section 3.1 exactly.
  *
  * A message that is split over reads is completed in a buffer of its own: only the split message is copied, the rest of
  * the chunk is parsed where it lies.
  */
-import { copyRange } from "../base/bytes.ts";
+import { copyRange, equalRanges, equalViews } from "../base/bytes.ts";
 
 /** What ends a connection from the parser's side. */
 export const PARSE_UNKNOWN_OPERATION = 1;
@@ -54,6 +55,14 @@ export interface NatsOperations {
   info(buffer: Uint8Array, start: number, end: number): void;
   /** The parser takes no further byte after this. */
   failed(failure: ParseFailure): void;
+}
+
+/** A subject that is likely to come next, as one came before: without a separator or an end of a line in it. */
+export interface ExpectedSubject {
+  /** In bytes. */
+  readonly length: number;
+  /** True when it is `bytes[start, end)`; `view` is of the same bytes where there is one. */
+  is(bytes: Uint8Array, start: number, end: number, view: DataView | null): boolean;
 }
 
 export interface ParserLimits {
@@ -129,8 +138,12 @@ export class NatsParser {
   tailStart = 0;
   /** True when this control line equals the previous one, so that what was derived from it still holds. */
   sameLine = false;
-  /** True when what follows the subject in this control line equals that of the previous one. */
-  sameTail = false;
+  /** True when the reply is that of the previous control line. */
+  sameReply = false;
+  /** What the receiver expects as the next subject, unless the line is the same again: then its end need not be looked for. */
+  expected: ExpectedSubject | null = null;
+  /** True when the line is not the same again and its subject is that one. */
+  isExpected = false;
 
   // A canonical control line, from `P` to LF: the previous one, or one a little before it.
   #line: Uint8Array = new Uint8Array(128);
@@ -138,8 +151,8 @@ export class NatsParser {
   #rememberedLength = 0;
   /** The same if it is the previous one, else 0. */
   #lineLength = 0;
-  /** What follows the subject in it equals that of the previous line. */
-  #tailIsLast = false;
+  /** The reply in it is that of the previous line. */
+  #isReplyLast = false;
   #lineSize = 0;
   #lineSubjectEnd = 0;
   #lineReplyEnd = 0;
@@ -323,50 +336,15 @@ export class NatsParser {
     const operations = this.#operations;
     while (at < stop) {
       if (buffer[at] === 80 && buffer[at + 1] === 85 && at + 4 < end) {
-        const lineLength = this.#lineLength;
-        // Path 1.
-        if (lineLength > 0 && at + lineLength <= end) {
-          if (this.#isRemembered(buffer, at, 0, lineLength)) {
-            const payloadStart = at + lineLength;
-            const payloadEnd = payloadStart + this.#lineSize;
-            if (payloadEnd + 2 > end) {
-              this.#await(buffer, at, payloadEnd, end);
-              return at;
-            }
-            if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
-              this.#fail(PARSE_UNKNOWN_OPERATION);
-              return end;
-            }
-            const tailStart = at + this.#lineSubjectEnd + 1;
-            this.buffer = buffer;
-            this.subjectStart = at + 4;
-            this.subjectEnd = at + this.#lineSubjectEnd;
-            this.replyStart = tailStart;
-            this.replyEnd = at + this.#lineReplyEnd;
-            this.sizeStart = at + this.#lineSizeStart;
-            this.sizeEnd = payloadStart - 2;
-            this.headerSize = -1;
-            this.payloadStart = payloadStart;
-            this.payloadEnd = payloadEnd;
-            this.canonical = true;
-            this.tailStart = tailStart;
-            this.sameLine = true;
-            this.sameTail = true;
-            this.#changes = 0;
-            operations.publish(this);
-            if (this.#closed) return end;
-            at = payloadEnd + 2;
-            continue;
-          }
-        }
-        if (buffer[at + 2] === 66 && buffer[at + 3] === SPACE) {
-          const next = this.#publishLine(buffer, at, end);
-          if (next === -1) return at;
-          if (next > 0) {
-            at = next;
-            if (this.#closed) return end;
-            continue;
-          }
+        const next = this.#publishLine(buffer, at, end);
+        if (this.#closed) return end;
+        if (next === -1) return at;
+        if (next > 0) {
+          // One call for both paths: each would have all that follows compiled into it, or not.
+          operations.publish(this);
+          if (this.#closed) return end;
+          at = next;
+          continue;
         }
       }
       const next = this.#slow(buffer, at, end);
@@ -377,30 +355,19 @@ export class NatsParser {
     return at;
   }
 
-  /** True when `length` bytes of the remembered line, from `from` on, stand in `buffer` at `at`. */
-  #isRemembered(buffer: Uint8Array, at: number, from: number, length: number): boolean {
-    const view = this.view;
+  /** True when the remembered line has in `[from, to)` what stands in `buffer` from `at` on, which must be there. */
+  #isRemembered(buffer: Uint8Array, at: number, from: number, to: number): boolean {
+    const { view } = this;
     const lineView = this.#lineView;
-    if (view === null || lineView === null || length < 8) {
-      const line = this.#line;
-      let i = 0;
-      while (i < length && line[from + i] === buffer[at + i]) i++;
-      return i === length;
-    }
-    // A half to a third of the time of single bytes (tests/bench/compare.ts). Eight bytes as a number: what is no
-    // number equals nothing, not even itself, so such a line goes path 2; and no eight bytes of a line are a zero, the only
-    // numbers that are equal and look different, because a line has no byte below LF.
-    const last = length - 8;
-    if (view.getFloat64(at + last) !== lineView.getFloat64(from + last)) return false;
-    for (let i = 0; i < last; i += 8) {
-      if (view.getFloat64(at + i) !== lineView.getFloat64(from + i)) return false;
-    }
-    return true;
+    return view === null || lineView === null
+      ? equalRanges(this.#line, from, to, buffer, at, at + to - from)
+      : equalViews(lineView, from, to, view, at, at + to - from);
   }
 
   /**
    * Where in the line at `at` to look for the end of the subject: behind what the remembered line begins with, too. A client's
-   * publishes have a long prefix in common, and there is no separator in it. Eight bytes as a number, as in `#isRemembered`.
+   * publishes have a long prefix in common, and there is no separator in it.
+   * Eight bytes as a number: equal ones that look different are two zeros, and there is no separator in those either.
    */
   #behindKnown(at: number, end: number): number {
     const { view } = this;
@@ -408,37 +375,84 @@ export class NatsParser {
     if (view === null || lineView === null || this.#rememberedLength === 0) return at + 4;
     const lastStart = Math.min(this.#lineSubjectEnd, end - at) - 8;
     let i = 0;
-    while (i <= lastStart && view.getFloat64(at + i) === lineView.getFloat64(i)) i += 8;
+    while (i <= lastStart && view.getFloat64(at + i, true) === lineView.getFloat64(i, true)) i += 8;
     return at + Math.max(4, i);
   }
 
-  /** Path 2. Returns the position behind the message, -1 when more bytes are needed, 0 to let path 3 decide. */
+  /** Paths 1 and 2. Returns the position behind the message, -1 when more bytes are needed, 0 to let path 3 decide. */
   #publishLine(buffer: Uint8Array, at: number, end: number): number {
+    const lineLength = this.#lineLength;
+    if (lineLength === 0 || at + lineLength > end || !this.#isRemembered(buffer, at, 0, lineLength)) {
+      return buffer[at + 2] === 66 && buffer[at + 3] === SPACE ? this.#otherLine(buffer, at, end) : 0;
+    }
+    const payloadStart = at + lineLength;
+    const payloadEnd = payloadStart + this.#lineSize;
+    if (payloadEnd + 2 > end) {
+      this.#await(buffer, at, payloadEnd, end);
+      return -1;
+    }
+    if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
+      this.#fail(PARSE_UNKNOWN_OPERATION);
+      return end;
+    }
+    const tailStart = at + this.#lineSubjectEnd + 1;
+    this.buffer = buffer;
+    this.subjectStart = at + 4;
+    this.subjectEnd = at + this.#lineSubjectEnd;
+    this.replyStart = tailStart;
+    this.replyEnd = at + this.#lineReplyEnd;
+    this.sizeStart = at + this.#lineSizeStart;
+    this.sizeEnd = payloadStart - 2;
+    this.headerSize = -1;
+    this.payloadStart = payloadStart;
+    this.payloadEnd = payloadEnd;
+    this.canonical = true;
+    this.tailStart = tailStart;
+    this.sameLine = true;
+    this.sameReply = true;
+    this.isExpected = false;
+    this.#changes = 0;
+    return payloadEnd + 2;
+  }
+
+  /** Path 2, with the same result. */
+  #otherLine(buffer: Uint8Array, at: number, end: number): number {
     const subjectStart = at + 4;
-    let p = this.#behindKnown(at, end);
-    while (p < end && buffer[p]! > SPACE) p++;
-    if (p >= end) return -1;
+    const { expected } = this;
+    let p = expected === null ? end : subjectStart + expected.length;
+    this.isExpected = p < end && buffer[p] === SPACE && expected!.is(buffer, subjectStart, p, this.view);
+    if (!this.isExpected) {
+      p = this.#behindKnown(at, end);
+      while (p < end && buffer[p]! > SPACE) p++;
+      if (p >= end) return -1;
+    }
     const subjectEnd = p;
     if (subjectEnd === subjectStart || buffer[p] !== SPACE) return 0;
     const tailStart = ++p;
-    // Reply and size are those of the line before when one client publishes to one subject after the other.
+    // Reply and size, or the reply, are those of the line before when one client publishes to one subject after the other.
     const lineTail = this.#lineSubjectEnd + 1;
+    const lineReplyEnd = this.#lineReplyEnd;
     const tailLength = this.#rememberedLength - lineTail;
     const isKnownTail = tailLength > 0 && tailStart + tailLength <= end &&
-      this.#isRemembered(buffer, tailStart, lineTail, tailLength);
+      this.#isRemembered(buffer, tailStart, lineTail, lineTail + tailLength);
+    let isKnownReply = isKnownTail;
     let replyEnd = tailStart;
     let sizeStart = tailStart;
     let sizeEnd: number;
     let size: number;
     if (isKnownTail) {
       const shift = tailStart - lineTail;
-      replyEnd = this.#lineReplyEnd + shift;
+      replyEnd = lineReplyEnd + shift;
       sizeStart = this.#lineSizeStart + shift;
       sizeEnd = tailStart + tailLength - 2;
       size = this.#lineSize;
       if (sizeEnd - subjectStart > this.limits.maxControlLine) return 0;
     } else {
-      while (p < end && buffer[p]! > SPACE) p++;
+      const knownEnd = tailStart + lineReplyEnd - lineTail;
+      isKnownReply = tailLength > 0 && knownEnd > tailStart && knownEnd < end && buffer[knownEnd] === SPACE &&
+        this.#isRemembered(buffer, tailStart, lineTail, lineReplyEnd);
+      if (isKnownReply) p = knownEnd;
+      else while (p < end && buffer[p]! > SPACE) p++;
       if (p >= end) return -1;
       if (buffer[p] === SPACE) {
         if (p === tailStart) return 0;
@@ -465,10 +479,11 @@ export class NatsParser {
       this.#fail(PARSE_UNKNOWN_OPERATION);
       return end;
     }
-    this.sameTail = isKnownTail && this.#tailIsLast;
-    // Remember the line for path 1; of a publisher whose lines differ only one in a few.
-    this.#changes = (this.#changes + 1) | 0;
-    if (this.#changes <= CHANGES_REMEMBERED || (this.#changes & CHANGES_SKIPPED) === 0) {
+    this.sameReply = isKnownReply && this.#isReplyLast;
+    // Remember the line for path 1; of a publisher whose lines differ only one in a few, and none that was foreseen.
+    const isForeseen = this.isExpected && isKnownTail;
+    this.#changes = isForeseen ? 0 : (this.#changes + 1) | 0;
+    if (!isForeseen && (this.#changes <= CHANGES_REMEMBERED || (this.#changes & CHANGES_SKIPPED) === 0)) {
       const lineLength = payloadStart - at;
       if (lineLength > this.#line.length) {
         this.#line = new Uint8Array(lineLength * 2);
@@ -476,7 +491,7 @@ export class NatsParser {
       }
       copyRange(this.#line, 0, buffer, at, payloadStart);
       this.#rememberedLength = this.#lineLength = lineLength;
-      this.#tailIsLast = true;
+      this.#isReplyLast = true;
       this.#lineSize = size;
       this.#lineSubjectEnd = subjectEnd - at;
       this.#lineReplyEnd = replyEnd - at;
@@ -484,7 +499,7 @@ export class NatsParser {
     } else {
       // What the receiver derived from the line before is about to be replaced.
       this.#lineLength = 0;
-      this.#tailIsLast = isKnownTail;
+      this.#isReplyLast = isKnownReply;
     }
 
     this.buffer = buffer;
@@ -500,7 +515,6 @@ export class NatsParser {
     this.canonical = true;
     this.tailStart = tailStart;
     this.sameLine = false;
-    this.#operations.publish(this);
     return payloadEnd + 2;
   }
 
@@ -607,10 +621,11 @@ export class NatsParser {
     this.payloadEnd = payloadEnd;
     this.canonical = false;
     this.sameLine = false;
-    this.sameTail = false;
+    this.sameReply = false;
+    this.isExpected = false;
     // What the receiver derived from the remembered line is about to be replaced.
     this.#lineLength = 0;
-    this.#tailIsLast = false;
+    this.#isReplyLast = false;
     this.#operations.publish(this);
     return payloadEnd + 2;
   }

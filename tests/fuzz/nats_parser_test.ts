@@ -1,13 +1,13 @@
 /**
- * Mutated streams against the NATS parser: in any pieces it must hand out what the plain parser makes of the whole, keep no
- * more than the limits allow, and throw nothing. `FUZZ_COUNT` inputs from `FUZZ_SEED`.
+ * Mutated streams against the NATS parser: in any pieces, and whatever is expected, it must hand out what the plain parser
+ * makes of the whole, keep no more than the limits allow, and throw nothing. `FUZZ_COUNT` inputs from `FUZZ_SEED`.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesOf, byteString } from "../../src/base/bytes.ts";
 import { NatsParser } from "../../src/wire/nats_parser.ts";
 import { SeededRandom } from "../conformance/store/random.ts";
-import { OperationRecorder, parsePlainly } from "../unit/wire/nats_support.ts";
+import { foresightOf, OperationRecorder, parsePlainly } from "../unit/wire/nats_support.ts";
 import { COUNT, readCorpus, reportFind, SEED } from "./corpus.ts";
 
 /** Small, so that random inputs meet them. */
@@ -81,12 +81,21 @@ function cut(bytes: Uint8Array, random: SeededRandom): Uint8Array[] {
   return pieces;
 }
 
-/** Feeds the pieces and holds what comes out against the plain parser; tells how that ended. */
-function check(pieces: readonly Uint8Array[], headersAllowed: boolean, poison: number): string | undefined {
+/**
+ * Feeds the pieces and holds what comes out against the plain parser; tells how that ended. `pick` says what is expected of
+ * each message (see `foresightOf`); null: nothing is.
+ */
+function check(
+  pieces: readonly Uint8Array[],
+  headersAllowed: boolean,
+  poison: number,
+  pick: ((index: number) => number) | null,
+): string | undefined {
   const expected = parsePlainly(byteString(Buffer.concat(pieces)), LIMITS, headersAllowed);
-  const recorder = new OperationRecorder();
+  const recorder = new OperationRecorder(pick === null ? null : foresightOf(expected, pick));
   const parser = new NatsParser(recorder, LIMITS);
   parser.headersAllowed = headersAllowed;
+  recorder.expectNext(parser);
   for (const piece of pieces) {
     // In the middle of poison: looking outside of the range gives other answers.
     const around = new Uint8Array(piece.length + 64).fill(poison);
@@ -111,7 +120,9 @@ test("nats 16: 129. every kept stream, whole, byte by byte, and cut at each plac
     for (const pieces of cuts) {
       for (const headersAllowed of [true, false]) {
         try {
-          ends.add(check(pieces, headersAllowed, 0x0a)?.split(" ").slice(0, 2).join(" ") ?? "nothing");
+          ends.add(check(pieces, headersAllowed, 0x0a, null)?.split(" ").slice(0, 2).join(" ") ?? "nothing");
+          check(pieces, headersAllowed, 0x0a, () => 0);
+          check(pieces, headersAllowed, 0x20, (index) => index + pieces.length);
         } catch (error) {
           reportFind("nats", name, bytes, error);
         }
@@ -131,7 +142,10 @@ test(`nats 16: 129. ${COUNT} mutated streams parse as the plain parser says`, ()
     const bytes = bytesOf(makeInput(random));
     const pieces = cut(bytes, random);
     try {
-      const end = check(pieces, random.below(4) > 0, random.below(2) === 0 ? 0x0a : 0x39);
+      const headersAllowed = random.below(4) > 0;
+      const poison = random.below(2) === 0 ? 0x0a : 0x39;
+      const end = check(pieces, headersAllowed, poison, null);
+      check(pieces, headersAllowed, poison, () => random.below(7));
       if (end?.startsWith("FAILED")) failures++;
     } catch (error) {
       reportFind("nats", `seed ${SEED} run ${run} cut ${pieces.map((piece) => piece.length).join(" ")}`, bytes, error);

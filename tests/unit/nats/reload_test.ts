@@ -332,3 +332,78 @@ test("nats 7: with TLS before INFO a throttled connection gets no byte in clear"
   assert.ok(socket.ended);
   assert.equal(socket.take(), "");
 });
+
+/** Publishers that go round subjects are answered by what came behind each one last time (subject_order_test.ts). */
+const ROUND = pub("a", "x", "re") + pub("b", "x", "re") + pub("c", "x", "re");
+const forbidden = (subject: string) => `-ERR 'Permissions Violation for Publish to "${subject}"'\r\n`;
+
+test("nats 3.13: who goes round subjects may do from the next message on what a reload says", async () => {
+  const allow = (...subjects: string[]) =>
+    auth({ user: "a", password: "p", permissions: { publish: { allow: subjects } } });
+  const world = await World.make({ auth: allow("a", "b", "c") });
+  const socket = world.client(login("a", "p"));
+  for (let round = 0; round < 5; round++) {
+    assert.equal(world.ask(socket, ROUND + pub("a", "x", "re")), "");
+    // Where `b` is expected, and the line of `a` is remembered.
+    world.reload({ auth: allow("a", "c") });
+    for (let i = 0; i < 3; i++) {
+      assert.equal(world.ask(socket, pub("b", "x", "re")), forbidden("b"));
+      assert.equal(world.ask(socket, pub("c", "x", "re") + pub("a", "x", "re")), "");
+    }
+    world.reload({ auth: allow("b", "c") });
+    assert.equal(world.ask(socket, pub("a", "x", "re") + ROUND), forbidden("a").repeat(2));
+    assert.equal(world.ask(socket, pub("a", "x", "_R_.x") + pub("b", "x", "_R_.x")).split("-ERR").length, 3);
+    world.reload({ auth: allow("a", "b", "c") });
+  }
+  world.reload({ auth: NO_AUTH });
+  assert.equal(world.ask(socket, ROUND.repeat(3)), "");
+});
+
+test("nats 3.13: an expected subject is no way around a smaller limit of control lines", async () => {
+  const world = await World.make();
+  const [short, long] = ["a".repeat(10), "b".repeat(40)];
+  const socket = world.client(login("a", "p") + (pub(short, "x", "re") + pub(long, "x", "re")).repeat(5));
+  assert.equal(world.ask(socket, pub(short, "x", "re")), "");
+  world.reload({ maxControlLine: 30 });
+  assert.equal(world.ask(socket, pub(short, "x", "re")), "");
+  assert.equal(world.ask(socket, pub(long, "x", "re")), "-ERR 'maximum control line exceeded'\r\n");
+  assert.ok(socket.ended);
+});
+
+test("nats 2: what somebody expected whose connection logs in to another account is not taken there", async () => {
+  const users = auth({ user: "a", password: "p", account: "A" }, { user: "b", password: "p", account: "B" });
+  const world = await World.make({ auth: users });
+  const socket = world.client(login("a", "p"));
+  const witnesses = ["a", "b"].map((user) => world.client(login(user, "p") + "SUB * 1\r\n"));
+  const frames = (from: number) => ROUND.repeat(3).split(/(?=PUB)/).slice(from);
+  world.ask(socket, frames(0).join("") + pub("a", "x", "re"));
+  const [ofA, ofB] = witnesses.map((witness) => witness.take());
+  assert.equal(ofA!.split("MSG").length, 11);
+  assert.equal(ofB, "");
+  assert.equal(world.nats.accounts.router("A")!.generation, world.nats.accounts.router("B")!.generation);
+  // `b` is expected, of the other account, and resolved in a generation of the same number.
+  world.ask(socket, login("b", "p") + frames(1).join(""));
+  assert.deepEqual(witnesses.map((witness) => witness.take().split("MSG").length), [1, 9]);
+});
+
+test("nats 6.2: allow_responses counts each answer of who goes round the same ones, whatever is expected", async () => {
+  const permissions = { allowResponses: { max: 2, expiresMs: 60_000 }, publish: { allow: ["a", "b"] } };
+  const world = await World.make({
+    auth: auth({ user: "a", password: "p", permissions }, { user: "b", password: "p" }),
+  });
+  const service = world.client(login("a", "p") + "SUB service 1\r\n");
+  const asking = world.client(login("b", "p") + "SUB in.* 1\r\n");
+  const answers = [1, 2, 3].map((i) => pub(`in.${i}`, "x")).join("");
+  for (let round = 0; round < 4; round++) {
+    world.ask(asking, [1, 2, 3].map((i) => pub("service", "q", `in.${i}`)).join(""));
+    service.take();
+    const refused = [1, 2, 3].map((i) => forbidden(`in.${i}`)).join("");
+    assert.equal(world.ask(service, answers.repeat(4)), refused.repeat(2));
+    assert.equal(asking.take(), [1, 2, 3].map((i) => msg(`in.${i}`, 1, "x")).join("").repeat(2));
+  }
+  // What is forgotten because answers are counted is not what a reply may not be.
+  const reserved = pub("a", "x", "_R_.x") + pub("a", "x", "_R_.x") + pub("b", "xy", "_R_.x");
+  const refusal = `-ERR 'Permissions Violation for Publish with Reply of "_R_.x"'\r\n`;
+  assert.equal(world.ask(service, reserved.repeat(3)), refusal.repeat(9));
+  assert.equal(world.ask(service, pub("a", "x", "re") + pub("b", "x", "re")), "");
+});

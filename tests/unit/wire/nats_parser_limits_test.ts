@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NatsParser, PARSE_CONTROL_LINE, PARSE_MAX_PAYLOAD } from "../../../src/wire/nats_parser.ts";
-import { LIMITS, OperationRecorder } from "./nats_support.ts";
+import { type Foresight, LIMITS, OperationRecorder } from "./nats_support.ts";
 
 const SMALL = { maxControlLine: 20, maxPayload: 3 };
 const FRAME = "PUB foo 5\r\nhello\r\n";
@@ -10,9 +10,12 @@ const TOO_LARGE = `FAILED ${PARSE_MAX_PAYLOAD}`;
 const TOO_LONG = `FAILED ${PARSE_CONTROL_LINE}`;
 const CALL = "PUB <foo> <> <> <5> <hello>";
 
-function makeParser(): { parser: NatsParser; recorder: OperationRecorder; feed(text: string): void } {
-  const recorder = new OperationRecorder();
+function makeParser(
+  foresight: Foresight | null = null,
+): { parser: NatsParser; recorder: OperationRecorder; feed(text: string): void } {
+  const recorder = new OperationRecorder(foresight);
   const parser = new NatsParser(recorder, LIMITS);
+  recorder.expectNext(parser);
   return { parser, recorder, feed: (text) => parser.feed(new TextEncoder().encode(text)) };
 }
 
@@ -28,10 +31,30 @@ test("nats 16: 64. a remembered line is forgotten, so that the new limit is aske
 test("nats 3.13: a tail that was accepted under the old limit is read anew", () => {
   const { parser, recorder, feed } = makeParser();
   feed(FRAME + FRAME.replace("foo", "bar"));
-  assert.equal(recorder.sameTailCount, 1);
+  assert.equal(recorder.sameReplyCount, 1);
   parser.adoptLimits(SMALL);
   feed(FRAME.replace("foo", "baz"));
   assert.deepEqual(recorder.calls, [CALL, CALL.replace("foo", "bar"), TOO_LARGE]);
+});
+
+test("nats 3.13: a subject that is expected is no way around a new limit", () => {
+  const subjects = ["foo", "bar", "foo", "bar", "foo", "a.subject.of.20.bytes"];
+  const foresight: Foresight = (index) => subjects[index]!; // There are no more messages.
+  for (const [limits, failure] of [[SMALL, TOO_LARGE], [{ ...LIMITS, maxControlLine: 4 }, TOO_LONG]] as const) {
+    const { parser, recorder, feed } = makeParser(foresight);
+    for (const subject of subjects.slice(0, 4)) feed(FRAME.replace("foo", subject));
+    assert.equal(recorder.expectedCount, 4);
+    parser.adoptLimits(limits);
+    feed(FRAME);
+    assert.equal(recorder.calls.at(-1), failure);
+  }
+  // Neither is one that makes the line longer than the one whose end is known.
+  const { parser, recorder, feed } = makeParser(foresight);
+  parser.adoptLimits({ ...LIMITS, maxControlLine: 22 });
+  for (const subject of subjects.slice(0, 5)) feed(FRAME.replace("foo", subject));
+  feed(FRAME.replace("foo", subjects[5]!)); // Six of them.
+  assert.equal(recorder.calls.length, 6);
+  assert.equal(recorder.calls.at(-1), TOO_LONG);
 });
 
 test("nats 3.13: the same line under new limits that allow it is a new line, then the same again", () => {

@@ -9,27 +9,36 @@ import {
   PARSE_SILENT,
   PARSE_UNKNOWN_OPERATION,
 } from "../../../src/wire/nats_parser.ts";
-import { LIMITS, OperationRecorder, parsePieces, parsePlainly } from "./nats_support.ts";
+import { foresightOf, LIMITS, OperationRecorder, parsePieces, parsePlainly } from "./nats_support.ts";
 
-/** The calls for `input` as one chunk, which the plain parser must confirm. */
+/** The calls for `input` as one chunk, which the plain parser must confirm, whatever is expected. */
 function parse(input: string, limits = LIMITS): string[] {
   const { recorder } = parsePieces([bytesOf(input)], limits);
   assert.deepEqual(recorder.calls, parsePlainly(input, limits));
+  for (let way = 0; way < 7; way++) {
+    const foresight = foresightOf(recorder.calls, (index) => index + way);
+    const foreseen = parsePieces([bytesOf(input)], limits, true, foresight).recorder;
+    assert.deepEqual(foreseen.calls, recorder.calls);
+    assert.ok(foreseen.canonicalCount >= recorder.canonicalCount, "what is expected makes no line go the slow way");
+  }
   return recorder.calls;
 }
 
-/** Every split of `input` into two pieces, and all single bytes, give the same calls. */
+/** Every split of `input` into two pieces, and all single bytes, give the same calls, with all kinds of expectations. */
 function everySplit(input: string, limits = LIMITS): void {
   const bytes = bytesOf(input);
   const expected = parsePlainly(input, limits);
   for (let at = 0; at <= bytes.length; at++) {
-    const { recorder } = parsePieces([bytes.subarray(0, at), bytes.subarray(at)], limits);
-    assert.deepEqual(recorder.calls, expected, `split at ${at}`);
+    for (const foresight of [null, foresightOf(expected, (index) => index * 3 + at), foresightOf(expected, () => 0)]) {
+      const { recorder } = parsePieces([bytes.subarray(0, at), bytes.subarray(at)], limits, true, foresight);
+      assert.deepEqual(recorder.calls, expected, `split at ${at}`);
+    }
   }
   for (let limit = 1; limit <= bytes.length; limit++) {
-    const recorder = new OperationRecorder();
+    const recorder = new OperationRecorder(limit % 3 === 0 ? null : foresightOf(expected, (index) => index + limit));
     const parser = new NatsParser(recorder, limits);
     parser.headersAllowed = true;
+    recorder.expectNext(parser);
     for (let at = 0, next = 0; at < bytes.length; at = next) {
       next = parser.feed(bytes, at, limit);
       assert.ok(next >= Math.min(bytes.length, at + limit), `limit ${limit}: stopped at ${next}, began at ${at}`);
@@ -37,7 +46,9 @@ function everySplit(input: string, limits = LIMITS): void {
     assert.deepEqual(recorder.calls, expected, `${limit} bytes at a time`);
   }
   const singles = [...bytes].map((byte) => new Uint8Array([byte]));
-  assert.deepEqual(parsePieces(singles, limits).recorder.calls, expected, "byte by byte");
+  for (const foresight of [null, foresightOf(expected, () => 0)]) {
+    assert.deepEqual(parsePieces(singles, limits, true, foresight).recorder.calls, expected, "byte by byte");
+  }
 }
 
 const OPERATIONS = [
@@ -142,14 +153,15 @@ test("nats 3.5: a repeated control line takes the fast path with the same result
 test("nats 3.5: a line is the same only as the one before it, however the lines change", () => {
   const lines = [
     ...["PUB a.b r.1 2\r\n", "PUB a.c r.1 2\r\n", "PUB a.bc r.1 2\r\n", "PUB  a.b r.1 2\r\n", "PING\r\n"],
-    ...["PUB a.c r.2 2\r\n", "PUB a.b 2\r\n", "PUB a.b r.1 02\r\n", "PUB a r.11 2\r\n"],
+    ...["PUB a.c r.2 2\r\n", "PUB a.b 2\r\n", "PUB a.b r.1 02\r\n", "PUB a r.11 2\r\n", "PUB a.\x01b r.1 2\r\n"],
   ];
   let state = 1;
   const pick = (
     below: number,
   ) => (state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff, (state >>> 12) % below);
   let sameLineCount = 0;
-  let sameTailCount = 0;
+  let sameReplyCount = 0;
+  let expectedCount = 0;
   for (let round = 0; round < 200; round++) {
     // Streaks of one line, and streaks of changing ones that are longer than what is remembered.
     const chosen: string[] = [];
@@ -159,23 +171,98 @@ test("nats 3.5: a line is the same only as the one before it, however the lines 
       for (let i = 0; i < streak; i++) chosen.push(steady ?? lines[pick(lines.length)]!);
     }
     const input = chosen.map((line) => line.startsWith("PUB") ? `${line}xy\r\n` : line).join("");
+    const expected = parsePlainly(input);
     const { recorder } = parsePieces([bytesOf(input)]);
-    assert.deepEqual(recorder.calls, parsePlainly(input));
-    // The recorder refuses a "same line" that is another one, and a "same tail" as well.
+    assert.deepEqual(recorder.calls, expected);
+    // The recorder refuses a "same line" that is another one, a "same reply" and what is not expected as well.
     sameLineCount += recorder.sameLineCount;
-    sameTailCount += recorder.sameTailCount;
+    sameReplyCount += recorder.sameReplyCount;
+    for (const isMostlyRight of [true, false]) {
+      const foresight = foresightOf(expected, () => isMostlyRight && pick(10) > 0 ? 0 : pick(7));
+      // With a view and without one.
+      const pieces = piecesOf(bytesOf(input), round % 2 === 0 ? 700 : 10_000);
+      const foreseen = parsePieces(pieces, LIMITS, true, foresight).recorder;
+      assert.deepEqual(foreseen.calls, expected);
+      expectedCount += foreseen.expectedCount;
+    }
   }
   assert.ok(sameLineCount > 2000, String(sameLineCount));
-  assert.ok(sameTailCount > sameLineCount + 200, String(sameTailCount));
+  assert.ok(sameReplyCount > sameLineCount + 200, String(sameReplyCount));
+  assert.ok(expectedCount > 5000, String(expectedCount));
 });
+
+function piecesOf(bytes: Uint8Array, size: number): Uint8Array[] {
+  const count = Math.ceil(bytes.length / size);
+  return Array.from({ length: count }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
+}
 
 test("nats 3.5: what follows the subject is compared, not read, while a publisher goes round its subjects", () => {
   const subjects = Array.from({ length: 30 }, (_, i) => `some.subject.${i % 9}`);
   const input = subjects.map((subject) => `PUB ${subject} _INBOX.reply 12\r\nhello\r\nhello\r\n`).join("");
   const { recorder } = parsePieces([bytesOf(input)]);
-  assert.equal(recorder.sameTailCount, 29);
+  assert.equal(recorder.sameReplyCount, 29);
   assert.deepEqual(recorder.calls, parsePlainly(input));
   everySplit(input.slice(0, 200));
+});
+
+test("nats 3.5: the reply is known to be the same also where the size differs, and only where it is", () => {
+  const sizes = [1, 12, 3, 12, 120, 0, 12, 7, 7, 12];
+  const input = (reply: string) =>
+    sizes.map((size, i) => `PUB subject.${i % 4} ${reply}${size}\r\n${"x".repeat(size)}\r\n`).join("").repeat(4);
+  const steady = bytesOf(input("_INBOX.reply "));
+  // One that the other begins with, one that is as long, and none at all.
+  const others = ["_INBOX.reply ", "_INBOX.repl ", "_INBOX.reply ", "_INBOX.replx ", "_INBOX.reply ", ""];
+  const mixed = others.map(input).join("");
+  const calls = parse(mixed);
+  // With a view and without one.
+  for (const size of [10_000, 500]) {
+    assert.equal(parsePieces(piecesOf(steady, size)).recorder.sameReplyCount, sizes.length * 4 - 1);
+    const { recorder } = parsePieces(piecesOf(bytesOf(mixed), size));
+    assert.deepEqual(recorder.calls, calls);
+    // Of lines that change all the time one in eight is remembered, so another reply is known a little later.
+    assert.ok(recorder.sameReplyCount >= 5 * (sizes.length * 4 - 9), String(recorder.sameReplyCount));
+  }
+  everySplit(input("re ").slice(0, 150));
+  // Behind a line of another path nothing is known; its reply may be another one.
+  const frame = "PUB a re 1\r\nx\r\n";
+  const odd = parsePieces([bytesOf(frame + "PUB  a other 1\r\nx\r\n" + frame + "PUB b re 2\r\nxx\r\n")]).recorder;
+  assert.equal(odd.sameReplyCount, 1);
+});
+
+test("nats 3.5: a subject that is expected is not looked for, and its line is not remembered", () => {
+  const subjects = Array.from({ length: 40 }, (_, i) => `some.subject.${i % 8}.gr\xfcn`);
+  const input = subjects.map((subject) => `PUB ${subject} re 5\r\nhello\r\n`).join("");
+  const calls = parsePlainly(input);
+  for (const size of [10_000, 500, 1]) {
+    const { recorder } = parsePieces(piecesOf(bytesOf(input), size), LIMITS, true, foresightOf(calls, () => 0));
+    assert.deepEqual(recorder.calls, calls);
+    assert.equal(recorder.expectedCount, 40);
+    assert.equal(recorder.sameReplyCount, 39);
+  }
+  // Twice each: the second one is not the same line, for the first one was foreseen and not remembered.
+  const twice = subjects.flatMap((subject) => [subject, subject]).map((subject) => `PUB ${subject} 1\r\nx\r\n`).join(
+    "",
+  );
+  const first = foresightOf(parsePlainly(twice), () => 0);
+  const { recorder } = parsePieces([bytesOf(twice)], LIMITS, true, first);
+  assert.equal(recorder.expectedCount + recorder.sameLineCount, 80);
+  assert.ok(recorder.sameLineCount <= 1, String(recorder.sameLineCount));
+});
+
+test("nats 3.5: an expected subject with bytes that end no subject, zeros of both signs among them, is told apart", () => {
+  const zero = "\x00".repeat(8);
+  const other = "\x00".repeat(7) + "\x80";
+  const texts = [zero, other, zero.repeat(2), zero + other, other + zero, `a\x0b${zero}`, "\xff".repeat(9), "a\x01"];
+  const subjects = texts.flatMap((text) => Array.from({ length: 9 }, (_, i) => "x".repeat(i) + text));
+  const frames = subjects.flatMap((subject) => [`PUB ${subject} re 2\r\nhi\r\n`, `PUB ${subject} re 3\r\nhey\r\n`]);
+  for (let step = 1; step < 40; step += 2) {
+    const input = frames.map((_, i) => frames[(i * step) % frames.length]!).join("");
+    parse(input);
+    const recorded = foresightOf(parsePlainly(input), (index) => index % 3 === 0 ? 5 : 0);
+    const { recorder } = parsePieces([bytesOf(input)], LIMITS, true, recorded);
+    assert.deepEqual(recorder.calls, parsePlainly(input));
+    assert.ok(recorder.expectedCount > frames.length / 2, String(recorder.expectedCount));
+  }
 });
 
 test("nats 3.5: in a large chunk, where eight bytes are compared at a time, one other byte is another line", () => {
@@ -194,6 +281,7 @@ test("nats 3.5: in a large chunk, where eight bytes are compared at a time, one 
   }
   const { recorder } = parsePieces([bytesOf(input)]);
   assert.deepEqual(recorder.calls, parsePlainly(input));
+  parse(input);
   assert.ok(recorder.sameLineCount > recorder.calls.length / 4, String(recorder.sameLineCount));
 });
 
@@ -209,6 +297,11 @@ test("nats 3.5: in a large chunk a subject ends where it ends, however much of a
   for (const text of [input, others.map(frame).join("")]) {
     const { recorder } = parsePieces([bytesOf(text)]);
     assert.deepEqual(recorder.calls, parsePlainly(text));
+    // The whole one is expected wherever another one comes, and the other way round.
+    const subjects = [whole, ...others.filter((subject) => !/[ \t]/.test(subject))];
+    const wrong = parsePieces([bytesOf(text)], LIMITS, true, (index) => subjects[index % subjects.length]!).recorder;
+    assert.deepEqual(wrong.calls, recorder.calls);
+    parse(text);
   }
   // What fails ends the connection: one at a time, behind enough to make the chunk large.
   for (const end of ["\r\n", "\n", "\r"]) {

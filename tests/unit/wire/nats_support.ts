@@ -1,6 +1,8 @@
 /** A recorder of what the parser hands out, and a plain parser to hold it against. */
+import assert from "node:assert/strict";
 import { byteString } from "../../../src/base/bytes.ts";
 import {
+  type ExpectedSubject,
   type NatsOperations,
   NatsParser,
   PARSE_CONTROL_LINE,
@@ -18,16 +20,73 @@ function publishText(subject: string, reply: string, headerSize: string, size: s
   return `PUB <${subject}> <${reply}> <${headerSize}> <${size}> <${payload}>`;
 }
 
+/** What is expected as the subject of the message of that number, whatever it will be; null: nothing is. */
+export type Foresight = (index: number) => string | null;
+
+class ExpectedText implements ExpectedSubject {
+  constructor(readonly text: string) {}
+
+  get length(): number {
+    return this.text.length;
+  }
+
+  is(bytes: Uint8Array, start: number, end: number, view: DataView | null): boolean {
+    assert.ok(start >= 0 && end <= bytes.length, "a range outside of the bytes");
+    for (let i = start; view !== null && i < end; i++) {
+      assert.equal(view.getUint8(i), bytes[i], "a view of other bytes");
+    }
+    return byteString(bytes, start, end) === this.text;
+  }
+}
+
+/**
+ * Foresight of the messages in `calls` (as {@link parsePlainly} gives them): the right subject, another one, one that the right
+ * one begins with, one that begins with the right one, or none, as `pick` says.
+ */
+export function foresightOf(calls: readonly string[], pick: (index: number) => number): Foresight {
+  const subjects = calls.map((call) => /^PUB <([^ ]*)> </.exec(call)?.[1]).filter((subject) => subject !== undefined);
+  return (index) => {
+    const right = subjects[index] ?? "behind.the.end";
+    return [right, null, "another", right.slice(0, -1), `${right}.longer`, subjects[index - 1] ?? "first", right][
+      pick(index) % 7
+    ]!; // Below seven.
+  };
+}
+
 /** Writes down every operation and checks what the parser promises about its fields. */
 export class OperationRecorder implements NatsOperations {
   readonly calls: string[] = [];
   /** Messages by the paths they took. */
   sameLineCount = 0;
-  sameTailCount = 0;
+  sameReplyCount = 0;
   canonicalCount = 0;
+  expectedCount = 0;
+  readonly #foresight: Foresight | null;
+  #publishCount = 0;
   #lastLine = "";
-  #lastTail = "";
+  #lastReply: string | null = null;
   #failed = false;
+
+  constructor(foresight: Foresight | null = null) {
+    this.#foresight = foresight;
+  }
+
+  /** Tells `parser` what to expect next; at the beginning for the test to call. */
+  expectNext(parser: NatsParser): void {
+    if (this.#foresight === null) return;
+    const text = this.#foresight(this.#publishCount);
+    parser.expected = text === null ? null : new ExpectedText(text);
+  }
+
+  #checkExpected(parser: NatsParser, subject: string): void {
+    const { expected } = parser;
+    const isExpected = parser.canonical && !parser.sameLine && expected instanceof ExpectedText &&
+      expected.text === subject;
+    assert.equal(parser.isExpected, isExpected, `${subject} is expected`);
+    if (isExpected) this.expectedCount++;
+    this.#publishCount++;
+    this.expectNext(parser);
+  }
 
   #add(call: string): void {
     if (this.#failed) throw new Error(`an operation after the failure: ${call}`);
@@ -56,13 +115,13 @@ export class OperationRecorder implements NatsOperations {
       if (!parser.canonical) throw new Error("same line, but not canonical");
       if (line !== this.#lastLine) throw new Error(`not the same line: ${line}, but ${this.#lastLine}`);
     }
-    const tail = `${reply} ${headerSize} ${size}`;
-    if (parser.sameTail) {
-      this.sameTailCount++;
-      if (tail !== this.#lastTail) throw new Error(`not the same tail: ${tail}, but ${this.#lastTail}`);
-    } else if (parser.sameLine) throw new Error("same line, but not the same tail");
+    if (parser.sameReply) {
+      this.sameReplyCount++;
+      if (reply !== this.#lastReply) throw new Error(`not the same reply: ${reply}, but ${this.#lastReply}`);
+    } else if (parser.sameLine) throw new Error("same line, but not the same reply");
     this.#lastLine = line;
-    this.#lastTail = tail;
+    this.#lastReply = reply;
+    this.#checkExpected(parser, subject);
     this.#add(publishText(subject, reply, headerSize, size, payload));
   }
   connect(buffer: Uint8Array, start: number, end: number): void {
@@ -103,10 +162,12 @@ export function parsePieces(
   pieces: readonly Uint8Array[],
   limits: ParserLimits = LIMITS,
   headersAllowed = true,
+  foresight: Foresight | null = null,
 ): { recorder: OperationRecorder; parser: NatsParser } {
-  const recorder = new OperationRecorder();
+  const recorder = new OperationRecorder(foresight);
   const parser = new NatsParser(recorder, limits);
   parser.headersAllowed = headersAllowed;
+  recorder.expectNext(parser);
   for (const piece of pieces) {
     const copy = piece.slice();
     parser.feed(copy);
