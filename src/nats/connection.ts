@@ -479,7 +479,7 @@ export class Connection
     if (expected !== null && expected.generation === router.generation) {
       this.#strays = 0;
       router.subjects.followed(expected);
-      this.#expect(expected.follower);
+      this.#expect(expected.follower, expected);
       return expected;
     }
     const entry = router.entryOf(parser.buffer, parser.subjectStart, parser.subjectEnd, parser.view);
@@ -487,12 +487,13 @@ export class Connection
     if (previous !== null && !previous.dropped) previous.follower = entry;
     // Who has no order is asked for it again now and then.
     this.#strays = this.#strays === STRAYS_MAX ? STRAYS_TRIED : this.#strays + 1;
-    this.#expect(this.#strays <= STRAYS_TRIED ? entry.follower : null);
+    this.#expect(this.#strays <= STRAYS_TRIED ? entry.follower : null, entry);
     return entry;
   }
 
-  #expect(entry: SubjectEntry | null): void {
+  #expect(entry: SubjectEntry | null, current: SubjectEntry | null): void {
     this.#parser.expected = this.#expected = entry;
+    this.#parser.expectsRepeat = entry === current;
   }
 
   /** Publishers have one reply for all their subjects: this one is another, or of a line that is not remembered. */
@@ -629,7 +630,7 @@ export class Connection
 
   forgetLine(): void {
     this.#subject = null;
-    this.#expect(null);
+    this.#expect(null, null);
     this.#reply = null;
   }
 

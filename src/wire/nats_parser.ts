@@ -142,6 +142,8 @@ export class NatsParser {
   sameReply = false;
   /** What the receiver expects as the next subject, unless the line is the same again: then its end need not be looked for. */
   expected: ExpectedSubject | null = null;
+  /** It is that of the line before, whose sizes differ: the line is the same again as soon as a size repeats itself. */
+  expectsRepeat = false;
   /** True when the line is not the same again and its subject is that one. */
   isExpected = false;
 
@@ -481,7 +483,7 @@ export class NatsParser {
     }
     this.sameReply = isKnownReply && this.#isReplyLast;
     // Remember the line for path 1; of a publisher whose lines differ only one in a few, and none that was foreseen.
-    const isForeseen = this.isExpected && isKnownTail;
+    const isForeseen = this.isExpected && isKnownTail && !this.expectsRepeat;
     this.#changes = isForeseen ? 0 : (this.#changes + 1) | 0;
     if (!isForeseen && (this.#changes <= CHANGES_REMEMBERED || (this.#changes & CHANGES_SKIPPED) === 0)) {
       const lineLength = payloadStart - at;
