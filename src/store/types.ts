@@ -21,8 +21,6 @@ export interface MessageView {
   buffer: Uint8Array;
   start: number;
   end: number;
-  stampHigh: number;
-  stampLow: number;
 }
 
 /** Values for the result of `MessageStore.append`: an encoded size above 0, or one of these. */

@@ -56,7 +56,7 @@ class Page {
   readonly #request: BrowseRequest;
   readonly #finish: (result: BrowseResult) => void;
   readonly #messages: BrowsedMessage[] = [];
-  readonly #view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  readonly #view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0 };
   readonly #message = new MsgProtoView();
   #at: number;
   #bytes = 0;
@@ -94,7 +94,7 @@ class Page {
 
   /** Copies the message in the view: the store may use its bytes again. */
   #take(isFound: boolean): void {
-    const { buffer, start, end, stampHigh, stampLow } = this.#view;
+    const { buffer, start, end } = this.#view;
     const message = this.#message;
     if (!isFound || !decodeMsgProto(buffer, start, end, message)) {
       this.#messages.push({
@@ -113,8 +113,8 @@ class Page {
     this.#bytes += data.length;
     this.#messages.push({
       sequence: this.#at,
-      stampHigh,
-      stampLow,
+      stampHigh: message.stampHigh,
+      stampLow: message.stampLow,
       reply: byteString(buffer, message.replyStart, message.replyEnd),
       sizeBytes,
       data,

@@ -92,7 +92,8 @@ export class CoreContext {
     replacedClients: 0,
   };
   /** Where lookups put what they find. */
-  readonly view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  readonly view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0 };
+  readonly stamp = { stampHigh: 0, stampLow: 0 };
   nowMs: number;
   wallMs = 0;
   stampHigh = 0;

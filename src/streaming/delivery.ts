@@ -487,9 +487,9 @@ export class Delivery {
 
   /** Expiry of a recovered message: its stamp plus ack wait, on the monotonic clock. False: the message is gone. */
   #setExpiryFromStamp(subscription: StanSubscription, sequence: number): boolean {
-    const { view, wallMs, nowMs } = this.#context;
-    if (!subscription.channel.messages.stampOf(sequence, view)) return false;
-    const storedMs = (view.stampHigh * 4_294_967_296 + view.stampLow) / 1e6;
+    const { stamp, wallMs, nowMs } = this.#context;
+    if (!subscription.channel.messages.stampOf(sequence, stamp)) return false;
+    const storedMs = (stamp.stampHigh * 4_294_967_296 + stamp.stampLow) / 1e6;
     subscription.pending.set(sequence, Math.max(1, nowMs + (storedMs - wallMs) + subscription.ackWaitMs));
     return true;
   }

@@ -157,7 +157,7 @@ function main(): void {
         }
       }),
     );
-    const view: MessageView = { buffer: out, start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+    const view: MessageView = { buffer: out, start: 0, end: 0 };
     row(
       "MEMORY lookup in order",
       measure((count) => {

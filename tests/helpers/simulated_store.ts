@@ -85,5 +85,5 @@ export class SimulatedStore {
 }
 
 export function newMessageView(): MessageView {
-  return { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  return { buffer: new Uint8Array(0), start: 0, end: 0 };
 }

@@ -239,9 +239,9 @@ export class CryptMessageStore implements MessageStore {
   /** Puts the plain form of the stored message `into` in its place. */
   #open(sequence: number, into: MessageView): LookupResult {
     const { cache, message } = this.#shared;
-    const { buffer, stampHigh, stampLow } = into;
+    const { buffer } = into;
     if (!decodeMsgProto(buffer, into.start, into.end, message)) return this.#cannot(sequence, "it cannot be decoded");
-    const { replyStart, replyEnd, dataStart, dataEnd } = message;
+    const { replyStart, replyEnd, dataStart, dataEnd, stampHigh, stampLow } = message;
     const sealedLength = dataEnd - dataStart;
     if (sealedLength === 0) return LOOKUP_FOUND;
     const cipher = this.#shared.cipherOf(buffer[dataStart]!);
@@ -355,7 +355,7 @@ export class CryptMessageStore implements MessageStore {
    * another key is not for this to judge. For the time before anybody reads; reports nothing.
    */
   async probe(): Promise<ProbeResult> {
-    const view: MessageView = { buffer: NOTHING, start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+    const view: MessageView = { buffer: NOTHING, start: 0, end: 0 };
     const { firstSequence, lastSequence } = this.#inner;
     let result: ProbeResult = "nothing";
     for (let i = 0; i < PROBE_DEPTH && lastSequence - i >= Math.max(1, firstSequence); i++) {

@@ -14,9 +14,6 @@ const BUFFER_SIZE_MIN = 128 * 1024;
 /** What is kept for new blocks, all sizes together. */
 const FREE_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Words per message: start of the payload in `bytes`, then the two halves of the stamp. */
-export const BLOCK_INDEX_STRIDE = 3;
-
 /** Told when the cache gives a block up. */
 export interface BlockOwner {
   evicted(block: Block): void;
@@ -30,6 +27,7 @@ export class Block implements RecencyLinks<Block> {
   readonly fileOffset: number;
   /** | header | payload | header | payload | ... usedBytes | free | */
   readonly bytes: Uint8Array;
+  /** Start of each payload in `bytes`. */
   index: Uint32Array;
   count = 0;
   usedBytes = 0;
@@ -59,7 +57,7 @@ export class Block implements RecencyLinks<Block> {
     this.firstSequence = firstSequence;
     this.fileOffset = fileOffset;
     this.bytes = bytes;
-    this.index = new Uint32Array(Math.max(1, countExpected) * BLOCK_INDEX_STRIDE);
+    this.index = new Uint32Array(Math.max(1, countExpected));
   }
 
   get endSequence(): number {
@@ -75,38 +73,34 @@ export class Block implements RecencyLinks<Block> {
   }
 
   /** Adds the record whose payload stands at `[payloadStart, payloadEnd)`. */
-  add(payloadStart: number, payloadEnd: number, stampHigh: number, stampLow: number): void {
-    const entry = this.count * BLOCK_INDEX_STRIDE;
-    if (entry + BLOCK_INDEX_STRIDE > this.index.length) {
+  add(payloadStart: number, payloadEnd: number): void {
+    if (this.count === this.index.length) {
       const longer = new Uint32Array(this.index.length * 2);
       longer.set(this.index);
       this.index = longer;
     }
-    const index = this.index;
-    index[entry] = payloadStart;
-    index[entry + 1] = stampHigh;
-    index[entry + 2] = stampLow;
+    this.index[this.count] = payloadStart;
     this.count++;
     this.usedBytes = payloadEnd;
   }
 
   /** Where the payload of entry `i` ends. */
   payloadEnd(i: number): number {
-    return i + 1 < this.count ? this.index[(i + 1) * BLOCK_INDEX_STRIDE]! - RECORD_HEADER_BYTES : this.usedBytes;
+    return i + 1 < this.count ? this.index[i + 1]! - RECORD_HEADER_BYTES : this.usedBytes;
   }
 
   /** Payload bytes of the entries that are not as safe as promised. */
   get stagedBytes(): number {
     const { count, firstStaged } = this;
     if (firstStaged >= count) return 0;
-    return this.usedBytes - this.index[firstStaged * BLOCK_INDEX_STRIDE]! -
+    return this.usedBytes - this.index[firstStaged]! -
       (count - firstStaged - 1) * RECORD_HEADER_BYTES;
   }
 
   /** Takes the entries from `count` on back: nobody has seen them. */
   cutTo(count: number): void {
     if (count >= this.count) return;
-    this.usedBytes = count === 0 ? 0 : this.index[count * BLOCK_INDEX_STRIDE]! - RECORD_HEADER_BYTES;
+    this.usedBytes = count === 0 ? 0 : this.index[count]! - RECORD_HEADER_BYTES;
     this.count = count;
     if (this.writtenBytes > this.usedBytes) this.writtenBytes = this.usedBytes;
     if (this.firstStaged > count) this.firstStaged = count;

@@ -204,7 +204,7 @@ export class BlockLoader {
         );
         break;
       }
-      block.add(at + RECORD_HEADER_BYTES, end, record.stampHigh, record.stampLow);
+      block.add(at + RECORD_HEADER_BYTES, end);
       at = end;
     }
     block.writtenBytes = block.usedBytes;

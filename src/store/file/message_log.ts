@@ -24,7 +24,7 @@ import {
   type MessageView,
   StoreError,
 } from "../types.ts";
-import { type Block, BLOCK_INDEX_STRIDE } from "./block.ts";
+import type { Block } from "./block.ts";
 import { BlockLoader, type LoadOwner } from "./block_load.ts";
 import { ChannelBlocks } from "./channel_blocks.ts";
 import type { SyncedDirectory } from "./directory.ts";
@@ -295,7 +295,7 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       shared.crc,
     );
     if (indexAt === 0) this.#slices.markDirty(slice);
-    block.add(payloadStart, payloadEnd, stampHigh, stampLow);
+    block.add(payloadStart, payloadEnd);
     blocks.pin(block);
     slice.add(sequence, size, stampHigh, stampLow);
     shared.stagedBytes += size;
@@ -524,12 +524,9 @@ export class FileMessageLog implements MessageStore, LoadOwner {
       if (block === undefined) return this.#miss(sequence);
     }
     const i = sequence - block.firstSequence;
-    const entry = i * BLOCK_INDEX_STRIDE;
     into.buffer = block.bytes;
-    into.start = block.index[entry]!;
+    into.start = block.index[i]!;
     into.end = block.payloadEnd(i);
-    into.stampHigh = block.index[entry + 1]!;
-    into.stampLow = block.index[entry + 2]!;
     return LOOKUP_FOUND;
   }
 

@@ -13,8 +13,9 @@ import {
   StoreError,
   type StoreLimits,
 } from "../types.ts";
+import { IndexPool } from "./index_pool.ts";
 import { MemoryMessageStore } from "./message_store.ts";
-import { allocatePage, type PageAllocator, SlabPool } from "./slabs.ts";
+import { allocateBuffer, type Allocator, SharedLog } from "./shared_log.ts";
 import { MemorySubscriptionStore } from "./subscription_store.ts";
 
 /** One channel in memory. */
@@ -24,11 +25,11 @@ class MemoryChannel implements ChannelStore {
   readonly messages: MemoryMessageStore;
   readonly subscriptions: MemorySubscriptionStore;
 
-  constructor(name: string, limits: StoreLimits, pool: SlabPool) {
+  constructor(name: string, limits: StoreLimits, log: SharedLog, pool: IndexPool) {
     const channelLimits = limits.forChannel(name);
     this.name = name;
     this.nameBytes = bytesOf(name);
-    this.messages = new MemoryMessageStore(this.nameBytes, channelLimits, pool);
+    this.messages = new MemoryMessageStore(this.nameBytes, channelLimits, log, pool);
     this.subscriptions = new MemorySubscriptionStore(channelLimits.maxSubscriptions);
   }
 
@@ -43,13 +44,15 @@ export class MemoryStore implements Store {
   readonly name = "MEMORY";
   readonly isInstant = true;
   readonly #limits: StoreLimits;
-  readonly #pool: SlabPool;
+  readonly #log: SharedLog;
+  readonly #pool: IndexPool;
   readonly #channels = new Map<string, MemoryChannel>();
   #isClosed = false;
 
-  constructor(limits: StoreLimits, allocate: PageAllocator = allocatePage) {
+  constructor(limits: StoreLimits, allocate: Allocator = allocateBuffer) {
     this.#limits = limits;
-    this.#pool = new SlabPool(allocate);
+    this.#log = new SharedLog(allocate);
+    this.#pool = new IndexPool(allocate);
   }
 
   get channelCount(): number {
@@ -74,7 +77,7 @@ export class MemoryStore implements Store {
     if (this.#limits.maxChannels > 0 && this.#channels.size >= this.#limits.maxChannels) {
       throw new StoreError("STORE_TOO_MANY_CHANNELS", STORE_ERROR_TEXT.STORE_TOO_MANY_CHANNELS);
     }
-    const channel = new MemoryChannel(name, this.#limits, this.#pool);
+    const channel = new MemoryChannel(name, this.#limits, this.#log, this.#pool);
     this.#channels.set(name, channel);
     return channel;
   }
@@ -108,6 +111,7 @@ export class MemoryStore implements Store {
       this.#isClosed = true;
       for (const channel of this.#channels.values()) channel.retire(closedError().message);
       this.#channels.clear();
+      this.#log.clear();
       this.#pool.clear();
     }
     return Promise.resolve();

@@ -1,9 +1,9 @@
 /**
  * Messages of one channel in memory. Appending is the hottest path of the whole product: no allocation per message, no
- * closures, one copy from the network buffer into the slab, where the message lies in the form in which it is delivered.
+ * closures, one copy from the network buffer into the log, where the message lies in the form in which it is delivered.
  */
 import { assert } from "../../base/assert.ts";
-import { encodeMsgProto, msgProtoSize } from "../../wire/stan_hot.ts";
+import { decodeMsgProto, encodeMsgProto, msgProtoSize, MsgProtoView } from "../../wire/stan_hot.ts";
 import {
   APPEND_FAILED,
   type ChannelLimits,
@@ -13,33 +13,43 @@ import {
   type MessageStore,
   type MessageView,
 } from "../types.ts";
-import { INDEX_STRIDE, type Slab, type SlabPool } from "./slabs.ts";
+import { ENTRY_WORDS, type IndexChunk, type IndexPool } from "./index_pool.ts";
+import {
+  type LogOwner,
+  RECORD_HEADER_BYTES,
+  RECORD_OVERHEAD_MAX,
+  type SharedLog,
+  type Slab,
+  startOf,
+} from "./shared_log.ts";
 import { isAtOrBefore, MaxAge } from "../stamp.ts";
 
-/** Given-up entries at the front of the slab list before it is cut: cutting each time would move the list each time. */
+/** Given-up entries at the front of the chunk list before it is cut: cutting each time would move the list each time. */
 const HEAD_WASTE_MAX = 32;
 
 /**
- * What an encoded MsgProto has at most besides channel, reply and data: five tags, three lengths of up to five bytes,
- * sequence and stamp of up to ten.
+ * What a record has at most besides channel, reply and data: its own, and of the MsgProto five tags, three lengths of up to
+ * five bytes, sequence and stamp of up to ten.
  */
-const OVERHEAD_MAX = 5 + 3 * 5 + 2 * 10;
+const OVERHEAD_MAX = RECORD_OVERHEAD_MAX + 5 + 3 * 5 + 2 * 10;
 
-const NO_BYTES = new Uint8Array(0);
-const NO_WORDS = new Uint32Array(0);
+const NO_WORDS = new Int32Array(0);
+
+/** Of what was decoded last. */
+const decoded = new MsgProtoView();
 
 /** The MEMORY implementation of {@link MessageStore}. */
-export class MemoryMessageStore implements MessageStore {
-  // What a publish touches stands together: with thousands of channels each line of the cache counts. So the end of the last
-  // slab is here, and the slab learns of it when somebody reads (`#settle`).
+export class MemoryMessageStore implements MessageStore, LogOwner {
+  // What a publish touches stands together: with thousands of channels each line of the cache counts.
   readonly #nameLength: number;
-  /** Of the last slab; none when there is no slab that takes a message. */
-  #bytes: Uint8Array = NO_BYTES;
-  #words: Uint32Array = NO_WORDS;
-  /** Where the next message goes in `#bytes`. */
-  #at = 0;
-  /** Where its entry goes in `#words`. */
+  /** Of this channel, in the log. */
+  readonly #number: number;
+  readonly #log: SharedLog;
+  /** Of the last chunk; none when there is no chunk that takes an entry. */
+  #words: Int32Array = NO_WORDS;
+  /** Where the next entry goes in `#words`, and where there is no room for it any more. */
   #entry = 0;
+  #entryEnd = 0;
   #last = 0;
   /** Behind `#last` when nothing is kept. */
   #first = 1;
@@ -48,14 +58,13 @@ export class MemoryMessageStore implements MessageStore {
   readonly #maxBytes: number;
 
   readonly #channel: Uint8Array;
-  /** Where the last lookup was: deliveries go through a slab message by message. */
-  #found: Slab | undefined = undefined;
+  /** Where the last lookup was: deliveries go through a chunk message by message. */
+  #found: IndexChunk | undefined = undefined;
   readonly #maxAge: MaxAge | undefined;
-  readonly #pool: SlabPool;
-  /** Slabs in order of sequence, from `#head` on; the last one takes the next message. */
-  #slabs: Slab[] = [];
+  readonly #pool: IndexPool;
+  /** Chunks in order of sequence, from `#head` on; all but the last one are full. */
+  #chunks: IndexChunk[] = [];
   #head = 0;
-  #tail: Slab | undefined = undefined;
   #limitReached = false;
   /** Why nothing can be stored any more; empty while it can. */
   #retired = "";
@@ -64,9 +73,11 @@ export class MemoryMessageStore implements MessageStore {
   onReadable: (() => void) | undefined = undefined;
   onLimitReached: (() => void) | undefined = undefined;
 
-  constructor(channel: Uint8Array, limits: ChannelLimits, pool: SlabPool) {
+  constructor(channel: Uint8Array, limits: ChannelLimits, log: SharedLog, pool: IndexPool) {
     this.#nameLength = channel.length;
     this.#channel = channel;
+    this.#log = log;
+    this.#number = log.addOwner(this);
     this.#pool = pool;
     this.#maxMessages = limits.maxMessages;
     this.#maxBytes = limits.maxBytes;
@@ -117,7 +128,8 @@ export class MemoryMessageStore implements MessageStore {
     const nameLength = this.#nameLength;
     // The exact size is asked for only where the roughly largest does not fit: 10 to 20 ns saved per message.
     const sizeBound = nameLength + (replyEnd - replyStart) + (dataEnd - dataStart) + OVERHEAD_MAX;
-    if (this.#at + sizeBound > this.#entry * 4) {
+    let slab: Slab | undefined = this.#log.tail;
+    if (slab.used + sizeBound > slab.end || this.#entry === this.#entryEnd) {
       const size = msgProtoSize(
         sequence,
         nameLength,
@@ -126,19 +138,15 @@ export class MemoryMessageStore implements MessageStore {
         stampHigh,
         stampLow,
       );
-      if (!this.#makeRoom(sequence, size)) return APPEND_FAILED;
+      slab = this.#makeRoom(sequence, size);
+      if (slab === undefined) return APPEND_FAILED;
     }
-    const position = this.#at;
-    const entry = this.#entry;
-    const words = this.#words;
-    words[entry] = position;
-    words[entry + 1] = stampHigh;
-    words[entry + 2] = stampLow;
+    const start = slab.used + RECORD_HEADER_BYTES;
     const names = nameStart < 0 ? this.#channel : source;
     const nameAt = nameStart < 0 ? 0 : nameStart;
     const end = encodeMsgProto(
-      this.#bytes,
-      position,
+      slab.bytes,
+      start,
       sequence,
       names,
       nameAt,
@@ -151,9 +159,12 @@ export class MemoryMessageStore implements MessageStore {
       stampHigh,
       stampLow,
     );
-    const size = end - position;
-    this.#at = end;
-    this.#entry = entry - INDEX_STRIDE;
+    const size = end - start;
+    const entry = this.#entry;
+    const words = this.#words;
+    words[entry] = slab.commit(this.#number, size);
+    words[entry + 1] = size;
+    this.#entry = entry + ENTRY_WORDS;
     if (this.#last === 0) this.#first = sequence;
     this.#last = sequence;
     this.#keptBytes += size;
@@ -166,14 +177,13 @@ export class MemoryMessageStore implements MessageStore {
 
   lookup(sequence: number, into: MessageView): LookupResult {
     if (!this.#isKept(sequence)) return LOOKUP_NONE;
-    const slab = this.#slabOf(sequence);
-    const i = sequence - slab.firstSequence;
-    const entry = slab.entryOf(i);
-    into.buffer = slab.bytes;
-    into.start = slab.words[entry]!;
-    into.end = slab.endOf(i);
-    into.stampHigh = slab.words[entry + 1]!;
-    into.stampLow = slab.words[entry + 2]!;
+    const chunk = this.#chunkOf(sequence);
+    const entry = chunk.entryOf(sequence);
+    const place = chunk.words[entry]!;
+    const start = startOf(place);
+    into.buffer = this.#log.slabOf(place).bytes;
+    into.start = start;
+    into.end = start + chunk.words[entry + 1]!;
     return LOOKUP_FOUND;
   }
 
@@ -183,9 +193,8 @@ export class MemoryMessageStore implements MessageStore {
     let high = this.#last + 1;
     while (low < high) {
       const middle = low + Math.floor((high - low) / 2);
-      const slab = this.#slabOf(middle);
-      const entry = slab.entryOf(middle - slab.firstSequence);
-      if (isAtOrBefore(stampHigh, stampLow, slab.words[entry + 1]!, slab.words[entry + 2]!)) high = middle;
+      const stamp = this.#stampAt(middle);
+      if (isAtOrBefore(stampHigh, stampLow, stamp.stampHigh, stamp.stampLow)) high = middle;
       else low = middle + 1;
     }
     return low;
@@ -193,10 +202,9 @@ export class MemoryMessageStore implements MessageStore {
 
   stampOf(sequence: number, into: { stampHigh: number; stampLow: number }): boolean {
     if (!this.#isKept(sequence)) return false;
-    const slab = this.#slabOf(sequence);
-    const entry = slab.entryOf(sequence - slab.firstSequence);
-    into.stampHigh = slab.words[entry + 1]!;
-    into.stampLow = slab.words[entry + 2]!;
+    const { stampHigh, stampLow } = this.#stampAt(sequence);
+    into.stampHigh = stampHigh;
+    into.stampLow = stampLow;
     return true;
   }
 
@@ -205,33 +213,32 @@ export class MemoryMessageStore implements MessageStore {
     if (this.#isEmpty || maxAge === undefined) return 0;
     const old = maxAge.lastTooOld(stampHigh, stampLow);
     if (old !== undefined) {
-      this.#removeUntil(old.high, old.low);
+      this.#removeBelow(this.#firstBehind(old.high, old.low));
       if (this.#isEmpty) return 0;
     }
-    const slab = this.#slabs[this.#head]!;
-    const entry = slab.entryOf(this.#first - slab.firstSequence);
-    return maxAge.endOfMs(slab.words[entry + 1]!, slab.words[entry + 2]!);
+    const first = this.#stampAt(this.#first);
+    return maxAge.endOfMs(first.stampHigh, first.stampLow);
   }
 
   empty(): void {
-    while (this.#head < this.#slabs.length) this.#releaseHead();
+    this.#removeBelow(this.#last + 1);
     this.#first = 1;
     this.#last = 0;
-    this.#keptBytes = 0;
     this.#limitReached = false;
   }
 
   /** At once: what has nothing to wait for needs no flush. */
   purge(upTo: number): void {
-    this.#settle();
-    while (!this.#isEmpty && this.#first <= upTo) {
-      const slab = this.#slabs[this.#head]!;
-      const i = this.#first - slab.firstSequence;
-      const end = Math.min(slab.count, upTo + 1 - slab.firstSequence);
-      this.#keptBytes -= slab.endOf(end - 1) - slab.startOf(i);
-      this.#first += end - i;
-      if (end === slab.count) this.#releaseHead();
-    }
+    this.#removeBelow(upTo + 1);
+  }
+
+  relocate(sequence: number, from: number, to: number): boolean {
+    if (!this.#isKept(sequence)) return false;
+    const chunk = this.#chunkOf(sequence);
+    const entry = chunk.entryOf(sequence);
+    if (chunk.words[entry] !== from) return false;
+    chunk.words[entry] = to;
+    return true;
   }
 
   flush(): undefined {
@@ -242,6 +249,7 @@ export class MemoryMessageStore implements MessageStore {
   retire(reason: string): void {
     if (this.#retired !== "") return;
     this.empty();
+    this.#log.removeOwner(this.#number);
     this.#retired = reason;
   }
 
@@ -253,121 +261,118 @@ export class MemoryMessageStore implements MessageStore {
     return sequence >= this.#first && sequence <= this.#last;
   }
 
-  /** Tells the last slab what it holds. */
-  #settle(): void {
-    const tail = this.#tail;
-    if (tail === undefined) return;
-    tail.count = this.#last - tail.firstSequence + 1;
-    tail.usedEnd = this.#at;
+  /** Of a kept sequence; valid until the next call. */
+  #stampAt(sequence: number): MsgProtoView {
+    const chunk = this.#chunkOf(sequence);
+    const entry = chunk.entryOf(sequence);
+    const place = chunk.words[entry]!;
+    const start = startOf(place);
+    const isDecoded = decodeMsgProto(this.#log.slabOf(place).bytes, start, start + chunk.words[entry + 1]!, decoded);
+    assert(isDecoded, "what was stored can be decoded");
+    return decoded;
   }
 
-  /** Room for a message of `size`: what is free, or a new slab. False: there is none, `lastError` says why. */
-  #makeRoom(sequence: number, size: number): boolean {
-    if (this.#at + size <= this.#entry * 4) return true;
+  /** The first kept sequence whose stamp is behind the given one. */
+  #firstBehind(stampHigh: number, stampLow: number): number {
+    let low = this.#first;
+    let high = this.#last + 1;
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2);
+      const stamp = this.#stampAt(middle);
+      if (isAtOrBefore(stamp.stampHigh, stamp.stampLow, stampHigh, stampLow)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Room for a message of `size` and for its entry. Undefined: there is none, `lastError` says why. */
+  #makeRoom(sequence: number, size: number): Slab | undefined {
     if (this.#retired !== "") {
       this.#lastError = this.#retired;
-      return false;
+      return undefined;
     }
+    let slab: Slab | undefined;
     try {
-      const slab = this.#pool.take(size, this.#keptBytes);
-      this.#settle();
-      slab.firstSequence = sequence;
-      this.#slabs.push(slab);
-      this.#tail = slab;
-      this.#bytes = slab.bytes;
-      this.#words = slab.words;
-      this.#at = slab.start;
-      this.#entry = slab.entryOf(0);
-      return true;
+      slab = this.#log.room(size);
+      if (this.#entry === this.#entryEnd) this.#addChunk(this.#pool.take(this.messageCount), sequence);
+      return slab;
     } catch (error) {
       // Both runtimes report memory that they cannot give as a RangeError. Everything else is a defect.
       if (!(error instanceof RangeError)) throw error;
+      if (slab !== undefined) this.#log.takeBack(slab);
       this.#lastError = "not enough memory to store the message";
-      return false;
+      return undefined;
     }
+  }
+
+  #addChunk(chunk: IndexChunk, sequence: number): void {
+    chunk.firstSequence = sequence;
+    this.#chunks.push(chunk);
+    this.#words = chunk.words;
+    this.#entry = chunk.start;
+    this.#entryEnd = chunk.end;
   }
 
   /** Called over a limit. Reference 0.25.6: the newest message always stays, whatever its size (stores.md 2.4). */
   #enforceLimits(): void {
     if (this.#first >= this.#last) return;
-    this.#settle();
     while (
       this.#first < this.#last &&
       ((this.#maxMessages > 0 && this.#last - this.#first >= this.#maxMessages) ||
         (this.#maxBytes > 0 && this.#keptBytes > this.#maxBytes))
-    ) {
-      const slab = this.#slabs[this.#head]!;
-      const i = this.#first - slab.firstSequence;
-      this.#keptBytes -= slab.endOf(i) - slab.startOf(i);
-      this.#first++;
-      if (i + 1 === slab.count) this.#releaseHead();
-    }
+    ) this.#removeBelow(this.#first + 1);
     if (!this.#limitReached) {
       this.#limitReached = true;
       this.onLimitReached?.();
     }
   }
 
-  /** Removes from the front what has a stamp at or before the given one. */
-  #removeUntil(stampHigh: number, stampLow: number): void {
-    this.#settle();
-    while (!this.#isEmpty) {
-      const slab = this.#slabs[this.#head]!;
-      let i = this.#first - slab.firstSequence;
-      // A slab that is over as a whole goes in one step: a million messages may end in the same millisecond.
-      const lastEntry = slab.entryOf(slab.count - 1);
-      if (isAtOrBefore(slab.words[lastEntry + 1]!, slab.words[lastEntry + 2]!, stampHigh, stampLow)) {
-        this.#keptBytes -= slab.usedEnd - slab.startOf(i);
-        this.#first += slab.count - i;
-        this.#releaseHead();
-        continue;
+  /** Removes from the front what has a lower sequence. */
+  #removeBelow(sequence: number): void {
+    while (this.#first < sequence && !this.#isEmpty) {
+      const chunk = this.#chunks[this.#head]!; // Nothing is kept without an entry.
+      const { words } = chunk;
+      const behind = Math.min(chunk.lastSequence, this.#last) + 1;
+      const stop = Math.min(sequence, behind);
+      const end = chunk.entryOf(stop);
+      for (let entry = chunk.entryOf(this.#first); entry < end; entry += ENTRY_WORDS) {
+        const size = words[entry + 1]!;
+        this.#keptBytes -= size;
+        this.#log.release(words[entry]!, size);
       }
-      const start = slab.startOf(i);
-      for (;; i++) {
-        const entry = slab.entryOf(i);
-        if (!isAtOrBefore(slab.words[entry + 1]!, slab.words[entry + 2]!, stampHigh, stampLow)) break;
-        this.#first++;
-      }
-      this.#keptBytes -= slab.startOf(i) - start;
-      return;
+      this.#first = stop;
+      if (stop === behind) this.#giveUpHead();
     }
   }
 
-  #releaseHead(): void {
-    const slab = this.#slabs[this.#head]!;
-    if (this.#found === slab) this.#found = undefined;
-    if (this.#tail === slab) {
-      this.#tail = undefined;
-      this.#bytes = NO_BYTES;
-      this.#words = NO_WORDS;
-      this.#at = 0;
-      this.#entry = 0;
-    }
-    this.#pool.give(slab);
+  /** The last one, too, although it has room: a channel without a message holds no memory. */
+  #giveUpHead(): void {
+    const chunk = this.#chunks[this.#head]!; // Its last entry was just removed.
+    if (this.#found === chunk) this.#found = undefined;
+    this.#pool.give(chunk);
     this.#head++;
-    if (this.#head === this.#slabs.length || this.#head > HEAD_WASTE_MAX) {
-      this.#slabs.splice(0, this.#head);
-      this.#head = 0;
-    }
+    if (this.#head === this.#chunks.length) {
+      this.#words = NO_WORDS;
+      this.#entry = this.#entryEnd = 0;
+    } else if (this.#head <= HEAD_WASTE_MAX) return;
+    this.#chunks.splice(0, this.#head);
+    this.#head = 0;
   }
 
-  /** The slab of a kept sequence, settled. */
-  #slabOf(sequence: number): Slab {
-    this.#settle();
+  /** The chunk of a kept sequence. */
+  #chunkOf(sequence: number): IndexChunk {
     const found = this.#found;
-    if (
-      found !== undefined && sequence >= found.firstSequence && sequence < found.firstSequence + found.count
-    ) return found;
-    const slabs = this.#slabs;
+    if (found !== undefined && sequence >= found.firstSequence && sequence <= found.lastSequence) return found;
+    const chunks = this.#chunks;
     let low = this.#head;
-    let high = slabs.length - 1;
+    let high = chunks.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
-      if (slabs[middle]!.firstSequence <= sequence) low = middle;
+      if (chunks[middle]!.firstSequence <= sequence) low = middle;
       else high = middle - 1;
     }
-    const slab = slabs[low]!;
-    this.#found = slab;
-    return slab;
+    const chunk = chunks[low]!; // A kept sequence has an entry.
+    this.#found = chunk;
+    return chunk;
   }
 }

@@ -143,7 +143,7 @@ export interface Found {
 
 /** Looks one message up, waiting for the disk. */
 export async function find(messages: MessageStore, sequence: number): Promise<Found> {
-  const view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  const view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0 };
   let result = messages.lookup(sequence, view);
   while (result === LOOKUP_LATER) {
     await new Promise<void>((resolve) => messages.onReadable = resolve);
@@ -156,7 +156,7 @@ export async function find(messages: MessageStore, sequence: number): Promise<Fo
     result,
     text: new TextDecoder().decode(view.buffer.subarray(message.dataStart, message.dataEnd)),
     redelivered: message.redelivered,
-    stampNs: (BigInt(view.stampHigh) << 32n) | BigInt(view.stampLow),
+    stampNs: (BigInt(message.stampHigh) << 32n) | BigInt(message.stampLow),
   };
 }
 

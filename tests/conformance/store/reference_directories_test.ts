@@ -120,7 +120,7 @@ async function read(messages: MessageStore, sequence: number, view: MessageView)
 
 async function payloads(messages: MessageStore): Promise<ExpectedRead[]> {
   const found: ExpectedRead[] = [];
-  const view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  const view: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0 };
   const message = new MsgProtoView();
   for (let seq = messages.firstSequence; seq > 0 && seq <= messages.lastSequence; seq++) {
     if (await read(messages, seq, view) !== LOOKUP_FOUND) continue;

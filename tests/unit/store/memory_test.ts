@@ -2,12 +2,19 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import { MemoryStore } from "../../../src/store/memory/memory_store.ts";
 import {
-  INDEX_BYTES,
-  type PageAllocator,
-  POOL_SIZE_MAX,
-  SLAB_SIZE_MAX,
-  SLAB_SIZE_MIN,
-} from "../../../src/store/memory/slabs.ts";
+  CHUNK_ENTRIES_MIN,
+  ENTRY_WORDS,
+  PAGE_ENTRIES,
+  POOL_ENTRIES_MAX,
+} from "../../../src/store/memory/index_pool.ts";
+import {
+  type Allocator,
+  HOLES_KEPT_BYTES,
+  POOL_COUNT_MAX,
+  RECORD_OVERHEAD_MAX,
+  SHARED_BYTES_MAX,
+  SLAB_BYTES,
+} from "../../../src/store/memory/shared_log.ts";
 import { isAtOrBefore, stampOfMs, stampToMsCeil } from "../../../src/store/stamp.ts";
 import { APPEND_FAILED, LOOKUP_FOUND, type MessageStore, type MessageView } from "../../../src/store/types.ts";
 import { byteString, equalsRange } from "../../../src/base/bytes.ts";
@@ -20,24 +27,27 @@ class CountingAllocator {
   bytes = 0;
   largest = 0;
   refuses = false;
+  refusesFrom: (size: number) => boolean = () => false;
 
-  readonly allocate: PageAllocator = (size) => {
-    if (this.refuses) throw new RangeError("Array buffer allocation failed");
+  readonly allocate: Allocator = (size) => {
+    if (this.refuses || this.refusesFrom(size)) throw new RangeError("Array buffer allocation failed");
     this.bytes += size;
     this.largest = Math.max(this.largest, size);
     return new ArrayBuffer(size);
   };
 }
 
+const ENTRY_BYTES = ENTRY_WORDS * 4;
+const PAGE_BYTES = PAGE_ENTRIES * ENTRY_BYTES;
 const MESSAGE = new MsgProtoView();
-const SOURCE = new Uint8Array(3 * SLAB_SIZE_MAX).map((_, i) => i % 251);
+const SOURCE = new Uint8Array(3 * SLAB_BYTES).map((_, i) => i % 251);
 
 function append(messages: MessageStore, length: number, stampLow = 1): number {
   return messages.append(messages.lastSequence + 1, 411_000_000, stampLow, SOURCE, 0, 0, 0, length);
 }
 
 function assertLast(messages: MessageStore, length: number): void {
-  const view: MessageView = { buffer: SOURCE, start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  const view: MessageView = { buffer: SOURCE, start: 0, end: 0 };
   assert.equal(messages.lookup(messages.lastSequence, view), LOOKUP_FOUND);
   assert.ok(view.end - view.start > length);
 }
@@ -54,7 +64,7 @@ test("3: memory that the runtime refuses fails that append only, and the store s
   allocator.refuses = true;
   let stored = 0;
   while (append(messages, 100) !== APPEND_FAILED) stored++;
-  assert.ok(stored < 500, "what is left of a page");
+  assert.ok(stored >= CHUNK_ENTRIES_MIN && stored < 10_000, "what is left of a slab and of a page");
   assert.equal(messages.lastSequence, 5 + stored);
   assert.equal(messages.messageCount, 5 + stored);
   assertLast(messages, 100);
@@ -62,6 +72,37 @@ test("3: memory that the runtime refuses fails that append only, and the store s
   assert.ok(append(messages, 100) > 100);
   assert.equal(messages.lastSequence, 6 + stored);
   assertLast(messages, 100);
+});
+
+test("3: nothing is left behind by an append that finds room for the message and none for its index entry", () => {
+  const allocator = new CountingAllocator();
+  const store = new MemoryStore(testLimits(), allocator.allocate);
+  const length = SHARED_BYTES_MAX + 1;
+  const channels = Array.from({ length: 2 * PAGE_ENTRIES / CHUNK_ENTRIES_MIN }, (_, i) => store.createChannel(`c${i}`));
+  append(channels[0]!.messages, 100);
+  // The page of the smallest chunks is full when so many channels have one.
+  let failed = 0;
+  for (const { messages } of channels.slice(1)) {
+    allocator.refuses = allocator.bytes >= SLAB_BYTES + PAGE_BYTES && messages.messageCount === 0;
+    if (append(messages, 1) === APPEND_FAILED) failed++;
+  }
+  assert.equal(failed, channels.length - PAGE_ENTRIES / CHUNK_ENTRIES_MIN);
+  const { messages } = channels.at(-1)!;
+  // Memory for a message of its own is there, for another page it is not.
+  allocator.refuses = false;
+  for (let i = 0; i < 9; i++) append(channels[0]!.messages, 100_000);
+  let asked = 0;
+  const before = allocator.bytes;
+  allocator.refusesFrom = (size) => size === PAGE_BYTES && (asked++, true);
+  for (let i = 0; i < 3; i++) assert.equal(append(messages, length), APPEND_FAILED);
+  assert.equal(asked, 3);
+  assert.ok(allocator.bytes > before + 3 * length);
+  allocator.refusesFrom = () => false;
+  assert.ok(append(messages, length) > length);
+  assertLast(messages, length);
+  assert.ok(append(messages, 100) > 100);
+  assertLast(messages, 100);
+  assert.deepEqual([messages.firstSequence, messages.lastSequence], [1, 2]);
 });
 
 test("an error that is not about memory is a defect and is thrown on", () => {
@@ -72,43 +113,66 @@ test("an error that is not about memory is a defect and is thrown on", () => {
   assert.throws(() => append(messages, 1), TypeError);
 });
 
-test("a channel without messages holds no memory, one with a small message a kilobyte", () => {
+test("a channel without messages holds no memory, one with a small message 16 entries beside it", () => {
   const allocator = new CountingAllocator();
   const store = new MemoryStore(testLimits(), allocator.allocate);
   const channels = Array.from({ length: 10_000 }, (_, i) => store.createChannel(`channel.${i}`));
   assert.equal(allocator.bytes, 0);
-  for (const { messages } of channels) append(messages, 100);
-  assert.ok(allocator.bytes >= 10_000 * SLAB_SIZE_MIN && allocator.bytes <= 10_100 * SLAB_SIZE_MIN);
+  let bytes = 0;
+  for (const { messages } of channels) bytes += append(messages, 100) + RECORD_OVERHEAD_MAX;
+  const indexBytes = 10_000 * CHUNK_ENTRIES_MIN * ENTRY_BYTES;
+  assert.ok(allocator.bytes <= bytes + SLAB_BYTES + indexBytes + PAGE_BYTES, String(allocator.bytes));
 });
 
-test("slabs grow with what is kept, up to their largest size", () => {
+test("chunks of the index grow with what is kept", () => {
   const allocator = new CountingAllocator();
   const messages = new MemoryStore(testLimits(), allocator.allocate).createChannel("foo").messages;
   let bytes = 0;
   for (let i = 0; i < 60_000; i++) {
-    bytes += append(messages, 128) + INDEX_BYTES;
-    // Slabs up to 8 KB come in pages of 64 KB, of each size one.
-    assert.ok(allocator.bytes <= 1.5 * bytes + 4 * 65_536, "at most half as much again as is kept");
+    bytes += append(messages, 128) + RECORD_OVERHEAD_MAX;
+    // A page of each size of chunks may be used in part.
+    const indexBytes = 1.5 * i * ENTRY_BYTES + 10 * PAGE_BYTES;
+    assert.ok(allocator.bytes <= bytes + SLAB_BYTES + indexBytes, "at most half as much again as is kept");
   }
-  assert.equal(allocator.largest, SLAB_SIZE_MAX);
+  assert.equal(allocator.largest, SLAB_BYTES);
 });
 
-test("a channel that keeps ten messages never takes a large slab, and re-uses its slabs", () => {
+test("a channel that keeps ten messages uses two slabs in turn", () => {
   const allocator = new CountingAllocator();
   const messages = new MemoryStore(testLimits({ maxMessages: 10 }), allocator.allocate).createChannel("foo").messages;
   for (let i = 0; i < 100_000; i++) append(messages, 128);
-  assert.ok(allocator.bytes <= 64 * SLAB_SIZE_MIN, "one page");
+  assert.equal(allocator.bytes, 2 * SLAB_BYTES + PAGE_BYTES);
 });
 
-test("a message larger than a slab gets its own of its size and that of its index", () => {
+test("a channel whose messages all go before the slab is full needs no other one", () => {
   const allocator = new CountingAllocator();
   const messages = new MemoryStore(testLimits(), allocator.allocate).createChannel("foo").messages;
-  append(messages, 10);
-  const size = append(messages, SLAB_SIZE_MAX + 1);
-  assert.ok(allocator.largest >= size + INDEX_BYTES && allocator.largest < size + INDEX_BYTES + 4);
-  assertLast(messages, SLAB_SIZE_MAX + 1);
-  append(messages, 10);
-  assertLast(messages, 10);
+  for (let i = 0; i < 100_000; i++) {
+    append(messages, 128);
+    messages.purge(messages.lastSequence);
+  }
+  assert.equal(allocator.bytes, SLAB_BYTES + PAGE_BYTES);
+});
+
+test("a large message that has no room gets memory of its own, and the slab takes the ones behind it", () => {
+  for (const length of [SHARED_BYTES_MAX + 1, SLAB_BYTES - 8 - 20, SLAB_BYTES + 1]) {
+    const allocator = new CountingAllocator();
+    const messages = new MemoryStore(testLimits(), allocator.allocate).createChannel("foo").messages;
+    for (let i = 0; i < 9; i++) append(messages, 100_000);
+    append(messages, 10);
+    const before = allocator.bytes;
+    for (let i = 0; i < 4; i++) {
+      const size = append(messages, length);
+      assert.ok(allocator.bytes >= before + (i + 1) * size);
+      assert.ok(allocator.bytes <= before + (i + 1) * (size + RECORD_OVERHEAD_MAX));
+      assertLast(messages, length);
+      append(messages, 10);
+      assertLast(messages, 10);
+    }
+    assert.ok(allocator.largest <= Math.max(SLAB_BYTES, length + 100));
+    messages.purge(17);
+    assertLast(messages, 10);
+  }
 });
 
 test("what is pooled is bounded", () => {
@@ -116,64 +180,112 @@ test("what is pooled is bounded", () => {
   const store = new MemoryStore(testLimits(), allocator.allocate);
   const messages = store.createChannel("foo").messages;
   const fill = () => {
-    while (messages.byteCount < 4 * POOL_SIZE_MAX) append(messages, 100_000);
+    while (messages.byteCount < 4 * POOL_COUNT_MAX * SLAB_BYTES) append(messages, 100_000);
   };
   fill();
   const first = allocator.bytes;
   messages.empty();
   fill();
   const reused = 2 * first - allocator.bytes;
-  assert.ok(reused > POOL_SIZE_MAX / 2 && reused <= POOL_SIZE_MAX, `${reused} bytes were used twice`);
+  // The last slab is not given up, it begins again.
+  const bound = (POOL_COUNT_MAX + 1) * SLAB_BYTES + POOL_ENTRIES_MAX * ENTRY_BYTES;
+  assert.ok(reused >= POOL_COUNT_MAX * SLAB_BYTES && reused <= bound, `${reused} bytes were used twice`);
 });
 
-test("3: channels that share pages keep their messages apart, whatever their sizes are", () => {
+interface KeptRange {
+  readonly start: number;
+  readonly end: number;
+  readonly stampLow: number;
+}
+
+function assertKept(messages: MessageStore, channel: string, kept: readonly KeptRange[]): void {
+  const view: MessageView = { buffer: SOURCE, start: 0, end: 0 };
+  let bytes = 0;
+  for (let sequence = messages.firstSequence; sequence <= messages.lastSequence && sequence > 0; sequence++) {
+    assert.equal(messages.lookup(sequence, view), LOOKUP_FOUND);
+    assert.ok(decodeMsgProto(view.buffer, view.start, view.end, MESSAGE));
+    const expected = kept[sequence - 1]!;
+    assert.equal(MESSAGE.sequence, sequence);
+    assert.equal(MESSAGE.stampLow, expected.stampLow);
+    assert.equal(byteString(view.buffer, MESSAGE.subjectStart, MESSAGE.subjectEnd), channel);
+    assert.ok(
+      equalsRange(SOURCE.subarray(expected.start, expected.end), view.buffer, MESSAGE.dataStart, MESSAGE.dataEnd),
+    );
+    bytes += view.end - view.start;
+  }
+  assert.equal(messages.byteCount, bytes);
+}
+
+test("3: channels that share the log keep their messages apart, whatever is removed, deleted and made anew", () => {
   const random = new SeededRandom(11);
   const allocator = new CountingAllocator();
-  const store = new MemoryStore(testLimits({ maxMessages: 40 }), allocator.allocate);
-  const channels = Array.from({ length: 50 }, (_, i) => store.createChannel(`channel.${i}`).messages);
-  const kept = channels.map((): { start: number; end: number }[] => []);
-  const view: MessageView = { buffer: SOURCE, start: 0, end: 0, stampHigh: 0, stampLow: 0 };
-  for (let i = 0; i < 40_000; i++) {
-    const at = random.below(channels.length);
-    const messages = channels[at]!;
+  const store = new MemoryStore(testLimits({ maxMessages: 400 }), allocator.allocate);
+  const channels = Array.from({ length: 50 }, (_, i) => {
+    return { name: `channel.${i}`, messages: store.createChannel(`channel.${i}`).messages, kept: [] as KeptRange[] };
+  });
+  for (let i = 0; i < 60_000; i++) {
+    // The first channels are published to a hundred times as often as the last ones, whose messages stay between theirs.
+    const channel = channels[random.below(random.below(random.below(channels.length) + 1) + 1)]!;
     const start = random.below(1000);
-    // Mostly none at all, so that the index is what fills a slab.
-    const end = start + (random.below(4) > 0 ? random.below(3) : random.below(3000));
-    messages.append(messages.lastSequence + 1, 411_000_000, i, SOURCE, 0, 0, start, end);
-    kept[at]!.push({ start, end });
-    if (random.below(50) === 0) messages.purge(messages.firstSequence + random.below(30));
-    if (i % 500 > 0) continue;
-    for (const [c, one] of channels.entries()) {
-      for (let sequence = one.firstSequence; sequence <= one.lastSequence && sequence > 0; sequence++) {
-        assert.equal(one.lookup(sequence, view), LOOKUP_FOUND);
-        assert.ok(decodeMsgProto(view.buffer, view.start, view.end, MESSAGE));
-        const expected = kept[c]![sequence - 1]!;
-        assert.equal(MESSAGE.sequence, sequence);
-        assert.equal(MESSAGE.stampLow, view.stampLow);
-        assert.equal(byteString(view.buffer, MESSAGE.subjectStart, MESSAGE.subjectEnd), `channel.${c}`);
-        assert.ok(
-          equalsRange(SOURCE.subarray(expected.start, expected.end), view.buffer, MESSAGE.dataStart, MESSAGE.dataEnd),
-        );
-      }
+    const end = start + (random.below(400) === 0 ? random.below(2 * SHARED_BYTES_MAX) : random.below(1500));
+    channel.messages.append(channel.messages.lastSequence + 1, 411_000_000, i, SOURCE, 0, 0, start, end);
+    channel.kept.push({ start, end, stampLow: i });
+    if (random.below(200) === 0) {
+      channel.messages.purge(
+        Math.min(channel.messages.lastSequence, channel.messages.firstSequence + random.below(300)),
+      );
     }
+    if (random.below(2000) === 0) {
+      store.deleteChannel(channel.name);
+      channel.messages = store.createChannel(channel.name).messages;
+      channel.kept = [];
+    }
+    if (random.below(2000) === 0) {
+      channel.messages.empty();
+      channel.kept = [];
+    }
+    if (i % 1000 === 999) { for (const { messages, name, kept } of channels) assertKept(messages, name, kept); }
   }
-  assert.ok(allocator.bytes < 40 * 65_536, "what was given up is used again");
 });
 
-test("3: pages without a message go back, those with one stay whole", () => {
+test("3: holes are closed: a channel that keeps its messages between those of one that does not costs twice that at most", () => {
   const allocator = new CountingAllocator();
   const store = new MemoryStore(testLimits(), allocator.allocate);
-  const many = Array.from({ length: 20_000 }, (_, i) => store.createChannel(`channel.${i}`).messages);
-  for (const messages of many) append(messages, 100);
-  const first = allocator.bytes;
-  for (const messages of many) messages.empty();
-  for (const messages of many) append(messages, 100);
-  const again = allocator.bytes - first;
-  assert.ok(again > 0 && again >= first - POOL_SIZE_MAX && again <= first - POOL_SIZE_MAX / 2, `${again} of ${first}`);
-  for (const messages of many) assertLast(messages, 100);
+  const quick = store.createChannel("quick").messages;
+  const slow = store.createChannel("slow").messages;
+  const kept: KeptRange[] = [];
+  let bytes = 0;
+  for (let i = 0; i < 400_000; i++) {
+    bytes += append(quick, 500);
+    if (i % 20 === 0) {
+      kept.push({ start: 0, end: i % 300, stampLow: i });
+      slow.append(slow.lastSequence + 1, 411_000_000, i, SOURCE, 0, 0, 0, i % 300);
+    }
+    if (i % 1000 === 0) quick.purge(quick.lastSequence);
+  }
+  assertKept(slow, "slow", kept);
+  const keptBytes = slow.byteCount + slow.messageCount * RECORD_OVERHEAD_MAX + quick.byteCount;
+  const indexBytes = 1.5 * slow.messageCount * ENTRY_BYTES + 20 * PAGE_BYTES;
+  const bound = 2 * keptBytes + HOLES_KEPT_BYTES + (POOL_COUNT_MAX + 2) * SLAB_BYTES + indexBytes;
+  assert.ok(allocator.bytes <= bound, `${allocator.bytes} of at most ${bound}`);
+  assert.ok(bytes > 8 * bound, "many more were stored");
 });
 
-test("2.4: a million messages of one age go slab by slab", () => {
+test("3: memory without a message goes back, and a channel that is emptied holds none", () => {
+  const allocator = new CountingAllocator();
+  const store = new MemoryStore(testLimits(), allocator.allocate);
+  const many = Array.from({ length: 40_000 }, (_, i) => store.createChannel(`channel.${i}`).messages);
+  for (const messages of many) append(messages, 500);
+  const first = allocator.bytes;
+  for (const messages of many) messages.empty();
+  for (const messages of many) append(messages, 500);
+  const again = allocator.bytes - first;
+  const pooled = POOL_COUNT_MAX * SLAB_BYTES + POOL_ENTRIES_MAX * ENTRY_BYTES;
+  assert.ok(again > 0 && again >= first - pooled - SLAB_BYTES && again <= first - pooled / 2, `${again} of ${first}`);
+  for (const messages of many) assertLast(messages, 500);
+});
+
+test("2.4: many messages of one age go at once", () => {
   const store = new MemoryStore(testLimits({ maxAgeMs: 1 }));
   const messages = store.createChannel("foo").messages;
   for (let i = 0; i < 50_000; i++) append(messages, 16, i < 49_999 ? 1 : 3_000_000_000);

@@ -35,7 +35,7 @@ function bytes(text: string): Uint8Array {
 }
 
 function newView(): MessageView {
-  return { buffer: new Uint8Array(0), start: 0, end: 0, stampHigh: 0, stampLow: 0 };
+  return { buffer: new Uint8Array(0), start: 0, end: 0 };
 }
 
 function append(messages: MessageStore, sequence: number, data: Uint8Array, reply = ""): number {

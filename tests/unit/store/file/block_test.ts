@@ -30,7 +30,7 @@ function setup(maxBytes: number): Setup {
     add(size, messageCount = 0) {
       const block = new Block(owner, slice, sequence, 0, cache.buffer(size), 1);
       cache.add(block);
-      for (let i = 0; i < messageCount; i++) block.add(i * 10 + 8, i * 10 + 10, 0, 0);
+      for (let i = 0; i < messageCount; i++) block.add(i * 10 + 8, i * 10 + 10);
       cache.completed(block);
       sequence += messageCount;
       return block;

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesOf } from "../../../../src/base/bytes.ts";
 import { type DiskFile, RuntimeError } from "../../../../src/runtime/types.ts";
-import { BLOCK_INDEX_STRIDE, BlockCache } from "../../../../src/store/file/block.ts";
+import { BlockCache } from "../../../../src/store/file/block.ts";
 import { Crc32 } from "../../../../src/store/file/crc.ts";
 import { SyncedDirectory } from "../../../../src/store/file/directory.ts";
 import { INDEX_RECORD_BYTES } from "../../../../src/store/file/format.ts";
@@ -277,7 +277,7 @@ function logWithCache(): LogWithCache {
       for (let i = 0; i < count; i++) put(sizeOf());
     },
     get room() {
-      return (cache.bytes - bufferBytes - blocks * BLOCK_COST_BYTES) / (BLOCK_INDEX_STRIDE * 4);
+      return (cache.bytes - bufferBytes - blocks * BLOCK_COST_BYTES) / 4;
     },
   };
 }
