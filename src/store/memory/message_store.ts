@@ -16,6 +16,7 @@ import {
 import { ENTRY_WORDS, type IndexChunk, type IndexPool } from "./index_pool.ts";
 import {
   type LogOwner,
+  OWN_KEPT_BYTES,
   RECORD_HEADER_BYTES,
   RECORD_OVERHEAD_MAX,
   type SharedLog,
@@ -33,6 +34,12 @@ const HEAD_WASTE_MAX = 32;
  */
 const OVERHEAD_MAX = RECORD_OVERHEAD_MAX + 5 + 3 * 5 + 2 * 10;
 
+/** Messages that are looked at together, and what of each. */
+const TOUCHED_AHEAD = 16;
+const TOUCHED_BYTES_MAX = 512;
+/** Or an engine would leave out a look whose result nobody uses. */
+let touched = 0;
+
 const NO_WORDS = new Int32Array(0);
 
 /** Of what was decoded last. */
@@ -47,6 +54,8 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
   readonly #log: SharedLog;
   /** Of the last chunk; none when there is no chunk that takes an entry. */
   #words: Int32Array = NO_WORDS;
+  /** Takes its messages while it keeps much; else that is the log's last slab. */
+  #own: Slab | undefined = undefined;
   /** Where the next entry goes in `#words`, and where there is no room for it any more. */
   #entry = 0;
   #entryEnd = 0;
@@ -60,6 +69,8 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
   readonly #channel: Uint8Array;
   /** Where the last lookup was: deliveries go through a chunk message by message. */
   #found: IndexChunk | undefined = undefined;
+  /** Behind what was looked at ahead of its reader. */
+  #touchedEnd = 0;
   readonly #maxAge: MaxAge | undefined;
   readonly #pool: IndexPool;
   /** Chunks in order of sequence, from `#head` on; all but the last one are full. */
@@ -128,7 +139,8 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
     const nameLength = this.#nameLength;
     // The exact size is asked for only where the roughly largest does not fit: 10 to 20 ns saved per message.
     const sizeBound = nameLength + (replyEnd - replyStart) + (dataEnd - dataStart) + OVERHEAD_MAX;
-    let slab: Slab | undefined = this.#log.tail;
+    let slab = this.#own;
+    if (slab === undefined) slab = this.#log.tail;
     if (slab.used + sizeBound > slab.end || this.#entry === this.#entryEnd) {
       const size = msgProtoSize(
         sequence,
@@ -178,6 +190,7 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
   lookup(sequence: number, into: MessageView): LookupResult {
     if (!this.#isKept(sequence)) return LOOKUP_NONE;
     const chunk = this.#chunkOf(sequence);
+    if (sequence >= this.#touchedEnd || sequence < this.#touchedEnd - TOUCHED_AHEAD) this.#touch(chunk, sequence);
     const entry = chunk.entryOf(sequence);
     const place = chunk.words[entry]!;
     const start = startOf(place);
@@ -261,6 +274,27 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
     return sequence >= this.#first && sequence <= this.#last;
   }
 
+  /**
+   * Looks at a few messages from `sequence` on, all at once: the messages of other channels stand between them, and memory that
+   * is far away comes in the time of one where it is asked for together.
+   */
+  #touch(chunk: IndexChunk, sequence: number): void {
+    const end = Math.min(sequence + TOUCHED_AHEAD, chunk.lastSequence + 1, this.#last + 1);
+    this.#touchedEnd = end;
+    if (this.#own !== undefined) return;
+    const { words } = chunk;
+    const entryEnd = chunk.entryOf(end);
+    let sum = 0;
+    for (let entry = chunk.entryOf(sequence); entry < entryEnd; entry += ENTRY_WORDS) {
+      const place = words[entry]!;
+      const { bytes } = this.#log.slabOf(place);
+      const start = startOf(place);
+      const stop = start + Math.min(words[entry + 1]!, TOUCHED_BYTES_MAX);
+      for (let at = start; at < stop; at += 64) sum += bytes[at]!;
+    }
+    touched = sum;
+  }
+
   /** Of a kept sequence; valid until the next call. */
   #stampAt(sequence: number): MsgProtoView {
     const chunk = this.#chunkOf(sequence);
@@ -293,7 +327,7 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
     }
     let slab: Slab | undefined;
     try {
-      slab = this.#log.room(size);
+      slab = this.#roomFor(size);
       if (this.#entry === this.#entryEnd) this.#addChunk(this.#pool.take(this.messageCount), sequence);
       return slab;
     } catch (error) {
@@ -303,6 +337,18 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
       this.#lastError = "not enough memory to store the message";
       return undefined;
     }
+  }
+
+  #roomFor(size: number): Slab {
+    const log = this.#log;
+    const own = this.#own;
+    if (own === undefined) {
+      if (this.#keptBytes < OWN_KEPT_BYTES) return log.room(log.tail, size);
+      return log.room(this.#own = log.open(), size);
+    }
+    const slab = log.room(own, size);
+    if (slab.isOpen) this.#own = slab;
+    return slab;
   }
 
   #addChunk(chunk: IndexChunk, sequence: number): void {
@@ -342,6 +388,10 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
       }
       this.#first = stop;
       if (stop === behind) this.#giveUpHead();
+    }
+    if (this.#own !== undefined && this.#keptBytes < OWN_KEPT_BYTES / 2) {
+      this.#log.seal(this.#own);
+      this.#own = undefined;
     }
   }
 

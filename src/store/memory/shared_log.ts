@@ -1,8 +1,9 @@
 /**
- * Memory of the MEMORY store: the messages of all channels lie one behind the other, in the order in which they came. So a
- * publish writes where the one before it has just written, whatever its channel is: with memory of each channel's own a publish
- * to one of 10,000 channels takes half as long again, waiting for memory that no cache holds (tests/bench/channel_floor.ts).
- * Where the messages of a channel are, its index says ({@link IndexChunk}).
+ * Memory of the MEMORY store: the messages of all channels that keep little lie one behind the other, in the order in which
+ * they came. So a publish writes where the one before it has just written, whatever its channel is: with memory of each
+ * channel's own a publish to one of 10,000 channels waits for memory that no cache holds (tests/bench/channel_floor.ts). What
+ * keeps much has memory of its own: its messages lie one behind the other where a replay goes through them. Where the messages
+ * of a channel are, its index says ({@link IndexChunk}).
  *
  * The log is cut into slabs. One is given up when its last message is removed. What leaves a slab in another order than it
  * came, because channels keep their messages for different times, leaves holes; when they are more than what is kept, what is
@@ -17,7 +18,9 @@ import { varintEnd, varintNumber } from "../../base/varint.ts";
 
 /** Of a slab for more than one message. */
 export const SLAB_BYTES = 1024 * 1024;
-/** A larger record that has no room in the last slab does not end it: it gets memory of its own, of its size. */
+/** What a channel keeps that has slabs of its own; below half of it, it has none any more. */
+export const OWN_KEPT_BYTES = 2 * SLAB_BYTES;
+/** A larger record that has no room in a slab does not end it: it gets memory for itself, of its size. */
 export const SHARED_BYTES_MAX = SLAB_BYTES / 4;
 /** Given-up slabs that are kept for re-use. */
 export const POOL_COUNT_MAX = 8;
@@ -63,8 +66,8 @@ export class Slab {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly end: number;
-  /** For more than one message. */
-  readonly isShared: boolean;
+  /** Takes further records. */
+  isOpen = false;
   /** Place of its beginning. */
   base = 0;
   /** Where the next record goes. */
@@ -72,11 +75,10 @@ export class Slab {
   /** Of records that were removed. */
   dead = 0;
 
-  constructor(buffer: ArrayBuffer, isShared: boolean) {
+  constructor(buffer: ArrayBuffer) {
     this.bytes = new Uint8Array(buffer);
     this.words = new Int32Array(buffer);
     this.end = buffer.byteLength;
-    this.isShared = isShared;
   }
 
   /** Makes a record of the MsgProto of `size` bytes that was written behind the room for its header. Returns its place. */
@@ -90,11 +92,11 @@ export class Slab {
   }
 }
 
-const NO_SLAB = new Slab(new ArrayBuffer(0), false);
+const NO_SLAB = new Slab(new ArrayBuffer(0));
 
 /** One per store. */
 export class SharedLog {
-  /** Takes the next record that fits into it. */
+  /** Takes the next record that fits into it, of whoever has no slab of its own. */
   tail: Slab = NO_SLAB;
   readonly #allocate: Allocator;
   readonly #slabs: (Slab | undefined)[] = [];
@@ -102,7 +104,7 @@ export class SharedLog {
   readonly #owners: (LogOwner | undefined)[] = [];
   readonly #freeOwners: number[] = [];
   #pool: Slab[] = [];
-  /** Of slabs that several messages share, besides the last one: what they hold, and what of it was removed. */
+  /** Of slabs for more than one message that are not open: what they hold, and what of it was removed. */
   #sealedBytes = 0;
   #deadBytes = 0;
 
@@ -123,27 +125,44 @@ export class SharedLog {
     this.#freeOwners.push(number);
   }
 
-  /** A slab with room for a MsgProto of `size`, at its `used`. Throws a RangeError when there is no memory. */
-  room(size: number): Slab {
+  /**
+   * A slab with room for a MsgProto of `size`, at its `used`: `open`, which is `tail` or what `open` gave, if it has; else what
+   * takes its place, or memory for this one record. Throws a RangeError when there is no memory.
+   */
+  room(open: Slab, size: number): Slab {
     const bytes = recordBytes(size);
-    const { tail } = this;
-    if (tail.used + bytes <= tail.end) return tail;
-    if (bytes > SHARED_BYTES_MAX) return this.#add(new Slab(this.#allocate(bytes), false));
-    if (tail.used > 0 && tail.dead === tail.used) {
-      tail.used = tail.dead = 0;
-      return tail;
+    if (open.used + bytes <= open.end) return open;
+    // What is as long as a slab must not be taken for one.
+    if (bytes > SHARED_BYTES_MAX) return this.#add(new Slab(this.#allocate(bytes === SLAB_BYTES ? bytes + 8 : bytes)));
+    if (open.used > 0 && open.dead === open.used) {
+      open.used = open.dead = 0;
+      return open;
     }
-    const slab = this.#add(this.#pool.pop() ?? new Slab(this.#allocate(SLAB_BYTES), true));
-    this.tail = slab;
-    this.#sealedBytes += tail.used;
-    this.#deadBytes += tail.dead;
+    const slab = this.open();
+    if (open === this.tail) this.tail = slab;
+    this.seal(open);
     this.#tidy();
     return slab;
   }
 
-  /** Takes back what `room` gave when nothing was written to it. */
+  /** An empty slab, for one owner. Throws a RangeError when there is no memory. */
+  open(): Slab {
+    const slab = this.#add(this.#pool.pop() ?? new Slab(this.#allocate(SLAB_BYTES)));
+    slab.isOpen = true;
+    return slab;
+  }
+
+  /** Nothing more comes into what `open` gave. */
+  seal(slab: Slab): void {
+    slab.isOpen = false;
+    this.#sealedBytes += slab.used;
+    this.#deadBytes += slab.dead;
+    if (slab.dead === slab.used && slab !== NO_SLAB) this.#giveUp(slab);
+  }
+
+  /** Takes back what `room` gave for one record when it was not written. */
   takeBack(slab: Slab): void {
-    if (slab !== this.tail && slab.used === 0) this.#remove(slab);
+    if (!slab.isOpen && slab.used === 0) this.#remove(slab);
   }
 
   /** The slab that has the record at `place`, which must be that of a message that is kept. */
@@ -156,8 +175,8 @@ export class SharedLog {
     const slab = this.slabOf(place);
     const bytes = recordBytes(size);
     slab.dead += bytes;
-    if (slab === this.tail) return;
-    if (slab.isShared) this.#deadBytes += bytes;
+    if (slab.isOpen) return;
+    if (slab.end === SLAB_BYTES) this.#deadBytes += bytes;
     if (slab.dead === slab.used) this.#giveUp(slab);
   }
 
@@ -188,29 +207,46 @@ export class SharedLog {
     this.#freeSlabs.push(number);
   }
 
-  /** Nothing in it is kept any more, and it is not the last one. */
+  /** Nothing in it is kept any more, and nothing comes into it. */
   #giveUp(slab: Slab): void {
     this.#remove(slab);
-    if (!slab.isShared) return;
+    if (slab.end !== SLAB_BYTES) return;
     this.#sealedBytes -= slab.used;
     this.#deadBytes -= slab.dead;
     if (this.#pool.length < POOL_COUNT_MAX) this.#pool.push(slab);
   }
 
-  /** At most half of a slab moves at a time, so whoever stores a message never waits for long. The last slab is empty. */
+  /** At most half of a slab moves at a time, so whoever stores a message never waits for long, and finds room behind it. */
   #tidy(): void {
+    let left = SLAB_BYTES / 2;
     while (this.#deadBytes * 2 > this.#sealedBytes + HOLES_KEPT_BYTES) {
       const slab = this.#emptiest();
-      if (slab === undefined || this.tail.used + slab.used - slab.dead > SLAB_BYTES / 2) return;
+      if (slab === undefined) return;
+      left -= slab.used - slab.dead;
+      if (left < 0 || !this.#hasRoomToMove(slab.used - slab.dead)) return;
       this.#evacuate(slab);
     }
+  }
+
+  /** Where there is no memory for another slab the holes stay: nobody has asked for it. */
+  #hasRoomToMove(bytes: number): boolean {
+    const { tail } = this;
+    if (tail.used + bytes <= tail.end) return true;
+    try {
+      this.tail = this.open();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return false;
+    }
+    this.seal(tail);
+    return true;
   }
 
   #emptiest(): Slab | undefined {
     let emptiest: Slab | undefined;
     let share = 0;
     for (const slab of this.#slabs) {
-      if (slab === undefined || !slab.isShared || slab === this.tail || slab.dead < share * slab.used) continue;
+      if (slab === undefined || slab.isOpen || slab.end !== SLAB_BYTES || slab.dead < share * slab.used) continue;
       emptiest = slab;
       share = slab.dead / slab.used;
     }

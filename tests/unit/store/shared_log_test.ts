@@ -26,8 +26,8 @@ class Owner implements LogOwner {
   }
 
   /** A record with nothing in it but its sequence; returns its place. */
-  append(sequence: number, size = SIZE): number {
-    const slab = this.#log.room(size);
+  append(sequence: number, size = SIZE, open = this.#log.tail): number {
+    const slab = this.#log.room(open, size);
     const start = slab.used + RECORD_HEADER_BYTES;
     slab.bytes[start] = 0x08;
     writeVarint(slab.bytes, start + 1, sequence);
@@ -55,18 +55,18 @@ test("3: a place names its slab and its position in it, also where it is no posi
   const places: number[] = [];
   const count = 1 << 15;
   for (let i = 0; i < count; i++) {
-    const slab = log.room(SHARED_BYTES_MAX + 1);
+    const slab = log.room(log.tail, SHARED_BYTES_MAX + 1);
     places.push(slab.commit(0, 1));
     assert.equal(log.slabOf(places[i]!), slab);
     assert.equal(startOf(places[i]!), RECORD_HEADER_BYTES);
   }
   assert.equal(new Set(places).size, count);
   assert.ok(places.some((place) => place < 0));
-  assert.throws(() => log.room(SHARED_BYTES_MAX + 1), RangeError);
+  assert.throws(() => log.room(log.tail, SHARED_BYTES_MAX + 1), RangeError);
   // One that is free again can be given again.
   log.release(places[20_000]!, 1);
-  assert.equal(log.room(SHARED_BYTES_MAX + 1).commit(0, 1), places[20_000]);
-  assert.throws(() => log.room(SHARED_BYTES_MAX + 1), RangeError);
+  assert.equal(log.room(log.tail, SHARED_BYTES_MAX + 1).commit(0, 1), places[20_000]);
+  assert.throws(() => log.room(log.tail, SHARED_BYTES_MAX + 1), RangeError);
 });
 
 test("3: whoever stores a message never waits for more than half a slab to move", () => {
@@ -129,4 +129,103 @@ test("3: a reader of what was found is not disturbed by removals: only a message
   assert.equal(owner.moved, 0);
   assert.equal(owner.places.get(8), place);
   assert.deepEqual(slab.bytes, before);
+});
+
+test("3: a record that is as long as a slab is none", () => {
+  const log = new SharedLog((size) => new ArrayBuffer(size));
+  const owner = new Owner(log);
+  const size = SLAB_BYTES - RECORD_HEADER_BYTES;
+  owner.append(1);
+  for (let i = 0; i < 100; i++) {
+    owner.append(2, size);
+    owner.remove(2, size);
+  }
+  const count = 20 * SLAB_BYTES / 1000 | 0;
+  for (let sequence = 2; sequence <= count; sequence++) owner.append(sequence);
+  for (let sequence = 2; sequence <= count; sequence++) if (sequence % 4 === 0) owner.remove(sequence);
+  for (let sequence = count + 1; sequence <= 2 * count; sequence++) owner.append(sequence);
+  assert.equal(owner.moved, 0, "holes are a quarter of what there is");
+  for (let sequence = 2; sequence <= count; sequence++) if (sequence % 4 > 0) owner.remove(sequence);
+  for (let sequence = 2 * count + 1; sequence <= 4 * count; sequence++) {
+    owner.append(sequence);
+    if (sequence % 8 > 0) owner.remove(sequence);
+  }
+  assert.ok(owner.moved > 0);
+});
+
+test("3: what is left in slabs that were one owner's moves into those of all, and they are free again", () => {
+  const log = new SharedLog((size) => new ArrayBuffer(size));
+  const owners = Array.from({ length: 50 }, () => {
+    const owner = new Owner(log);
+    const open = log.open();
+    for (let sequence = 1; sequence <= 1000; sequence++) owner.append(sequence, SIZE, open);
+    for (let sequence = 1; sequence <= 900; sequence++) owner.remove(sequence);
+    log.seal(open);
+    return owner;
+  });
+  const other = new Owner(log);
+  const numberOf = (slab: { readonly base: number }) => slab.base >>> 17;
+  assert.equal(numberOf(log.open()), 50);
+  for (let sequence = 1; sequence <= 30 * SLAB_BYTES / 1000; sequence++) other.append(sequence);
+  const moved = owners.reduce((sum, owner) => sum + owner.moved, 0);
+  // Until holes are no more than what is kept.
+  assert.ok(moved >= 30 * 100, String(moved));
+  const free = new Set<number>();
+  for (let i = 0; i < 40; i++) free.add(numberOf(log.open()));
+  assert.ok(Math.max(...free) < 100, "numbers are given again");
+  for (const owner of owners) assert.equal(owner.places.size, 100);
+});
+
+test("3: an open slab is never given up, whatever is removed from it, and a sealed one at once when nothing is left", () => {
+  const log = new SharedLog((size) => new ArrayBuffer(size));
+  const owner = new Owner(log);
+  const open = log.open();
+  for (let round = 0; round < 5; round++) {
+    const place = owner.append(round, SIZE, open);
+    owner.remove(round);
+    assert.equal(log.slabOf(place), open);
+  }
+  const next = log.open();
+  assert.notEqual(next, open);
+  log.seal(open);
+  assert.equal(log.open(), open, "from the pool");
+});
+
+test("3: where no memory is given for what has to move, holes stay and the message is stored", () => {
+  let isRefused = false;
+  const log = new SharedLog((size) => {
+    if (isRefused) throw new RangeError("Array buffer allocation failed");
+    return new ArrayBuffer(size);
+  });
+  const keeper = new Owner(log);
+  const count = 20 * SLAB_BYTES / 1000 | 0;
+  for (let sequence = 1; sequence <= count; sequence++) keeper.append(sequence);
+  // The slab of all is nearly full, and one of an owner's is replaced from what was asked for before.
+  const open = log.open();
+  const owner = new Owner(log);
+  while (log.tail.end - log.tail.used > 20_000) keeper.append(keeper.places.size + 100_000);
+  for (let sequence = 1; open.end - open.used >= 1000; sequence++) owner.append(sequence, SIZE, open);
+  for (let sequence = 1; sequence <= count; sequence++) if (sequence % 3 > 0) keeper.remove(sequence);
+  log.seal(log.open()); // Into the pool.
+  const { moved } = keeper;
+  isRefused = true;
+  const place = owner.append(1_000_000, SIZE, open); // It takes what is in the pool.
+  assert.notEqual(log.slabOf(place), open);
+  assert.equal(keeper.moved, moved);
+  isRefused = false;
+  const next = log.slabOf(place);
+  while (next.end - next.used >= 1000) owner.append(owner.places.size + 2_000_000, SIZE, next);
+  owner.append(3_000_000, SIZE, next);
+  assert.ok(keeper.moved > moved, "with memory they are closed");
+  for (const [sequence, at] of keeper.places) {
+    const { bytes } = log.slabOf(at);
+    const expected = new Uint8Array(5);
+    const end = writeVarint(expected, 0, sequence);
+    assert.deepEqual(bytes.slice(startOf(at) + 1, startOf(at) + 1 + end), expected.slice(0, end));
+  }
+  // Nothing is left over: all slabs but two open ones are free.
+  const last = Math.max(...[keeper, owner].flatMap(({ places }) => [...places.values()].map((at) => at >>> 17)));
+  for (const one of [keeper, owner]) for (const sequence of [...one.places.keys()]) one.remove(sequence);
+  const numbers = Array.from({ length: last + 1 - 2 }, () => log.open().base >>> 17);
+  assert.ok(Math.max(...numbers) <= last, String(numbers));
 });
