@@ -1,8 +1,8 @@
 /**
  * The least that a message can cost a store with many channels, published to in turn: find the channel's record, compare its
  * name, write the message and its index entry where they belong. No server is in it, and no object per channel. Prints ns per
- * message and what they are beside one channel, twice: with memory of each channel's own, as the MEMORY store has it, and with
- * one log for all. What either costs more with many channels is what the caches of the machine do not hold.
+ * message and what they are beside one channel, twice: with memory of each channel's own, and with one log for all, as the
+ * MEMORY store has it. What either costs more with many channels is what the caches of the machine do not hold.
  *
  *     bun tests/bench/channel_floor.ts
  */

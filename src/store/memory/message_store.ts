@@ -37,8 +37,6 @@ const OVERHEAD_MAX = RECORD_OVERHEAD_MAX + 5 + 3 * 5 + 2 * 10;
 /** Messages that are looked at together, and what of each. */
 const TOUCHED_AHEAD = 16;
 const TOUCHED_BYTES_MAX = 512;
-/** Or an engine would leave out a look whose result nobody uses. */
-let touched = 0;
 
 const NO_WORDS = new Int32Array(0);
 
@@ -226,7 +224,8 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
     if (this.#isEmpty || maxAge === undefined) return 0;
     const old = maxAge.lastTooOld(stampHigh, stampLow);
     if (old !== undefined) {
-      this.#removeBelow(this.#firstBehind(old.high, old.low));
+      const isLowMax = old.low === 0xffff_ffff;
+      this.#removeBelow(this.sequenceAtOrAfter(isLowMax ? old.high + 1 : old.high, isLowMax ? 0 : old.low + 1));
       if (this.#isEmpty) return 0;
     }
     const first = this.#stampAt(this.#first);
@@ -292,7 +291,8 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
       const stop = start + Math.min(words[entry + 1]!, TOUCHED_BYTES_MAX);
       for (let at = start; at < stop; at += 64) sum += bytes[at]!;
     }
-    touched = sum;
+    // It never is; but the engine may not leave out a look that something depends on.
+    if (sum < 0) this.#touchedEnd = 0;
   }
 
   /** Of a kept sequence; valid until the next call. */
@@ -304,19 +304,6 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
     const isDecoded = decodeMsgProto(this.#log.slabOf(place).bytes, start, start + chunk.words[entry + 1]!, decoded);
     assert(isDecoded, "what was stored can be decoded");
     return decoded;
-  }
-
-  /** The first kept sequence whose stamp is behind the given one. */
-  #firstBehind(stampHigh: number, stampLow: number): number {
-    let low = this.#first;
-    let high = this.#last + 1;
-    while (low < high) {
-      const middle = low + Math.floor((high - low) / 2);
-      const stamp = this.#stampAt(middle);
-      if (isAtOrBefore(stamp.stampHigh, stamp.stampLow, stampHigh, stampLow)) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 
   /** Room for a message of `size` and for its entry. Undefined: there is none, `lastError` says why. */

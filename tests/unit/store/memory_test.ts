@@ -314,7 +314,7 @@ test("3: what keeps much has its messages one behind the other, what keeps littl
   const neighbours = (messages: MessageStore) => {
     let count = 0;
     let end = -1;
-    let buffer = SOURCE;
+    let buffer: Uint8Array = SOURCE;
     for (let i = 100; i >= 0; i--) {
       assert.equal(messages.lookup(messages.lastSequence - i, view), LOOKUP_FOUND);
       if (view.buffer === buffer && view.start - end <= RECORD_OVERHEAD_MAX) count++;
@@ -388,6 +388,19 @@ test("2.4: many messages of one age go at once", () => {
   assert.equal(messages.firstSequence, 50_000);
   assert.equal(messages.messageCount, 1);
   assert.ok(again > 0);
+});
+
+test("2.4: what ends with the last nanosecond of a half ends, and nothing behind it", () => {
+  const store = new MemoryStore(testLimits({ maxAgeMs: 1 }));
+  const messages = store.createChannel("foo").messages;
+  const stamps: [number, number][] = [[411, 0xffff_fffe], [411, 0xffff_ffff], [412, 0], [412, 1]];
+  for (const [i, [high, low]] of stamps.entries()) messages.append(i + 1, high, low, SOURCE, 0, 0, 0, 5);
+  messages.expire(412, 999_999 - 1);
+  assert.equal(messages.firstSequence, 2);
+  messages.expire(412, 999_999);
+  assert.equal(messages.firstSequence, 3);
+  messages.expire(412, 1_000_000);
+  assert.equal(messages.firstSequence, 4);
 });
 
 test("appending with another sequence than the next is a broken invariant", () => {
