@@ -321,10 +321,17 @@ export class NatsParser {
     if (length - trailing - argument > this.limits.maxControlLine) this.#fail(PARSE_CONTROL_LINE);
   }
 
-  /** The message at `at` is not complete: says how much it takes, unless its end is wrong already. */
-  #await(buffer: Uint8Array, at: number, payloadEnd: number, end: number): void {
-    if (payloadEnd < end && buffer[payloadEnd] !== CR) this.#fail(PARSE_UNKNOWN_OPERATION);
+  /**
+   * True when all of the message at `at` is here and its end is right. Else it is said how much it takes, or that it is refused,
+   * which a wrong end is before all of it is here.
+   */
+  #isWhole(buffer: Uint8Array, at: number, payloadEnd: number, end: number): boolean {
+    if (payloadEnd + 2 <= end) {
+      if (buffer[payloadEnd] === CR && buffer[payloadEnd + 1] === LF) return true;
+      this.#fail(PARSE_UNKNOWN_OPERATION);
+    } else if (payloadEnd < end && buffer[payloadEnd] !== CR) this.#fail(PARSE_UNKNOWN_OPERATION);
     else this.#needed = payloadEnd + 2 - at;
+    return false;
   }
 
   #fail(failure: ParseFailure): void {
@@ -389,14 +396,7 @@ export class NatsParser {
     }
     const payloadStart = at + lineLength;
     const payloadEnd = payloadStart + this.#lineSize;
-    if (payloadEnd + 2 > end) {
-      this.#await(buffer, at, payloadEnd, end);
-      return -1;
-    }
-    if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
-      this.#fail(PARSE_UNKNOWN_OPERATION);
-      return end;
-    }
+    if (!this.#isWhole(buffer, at, payloadEnd, end)) return -1;
     const tailStart = at + this.#lineSubjectEnd + 1;
     this.buffer = buffer;
     this.subjectStart = at + 4;
@@ -473,14 +473,7 @@ export class NatsParser {
     }
     const payloadStart = sizeEnd + 2;
     const payloadEnd = payloadStart + size;
-    if (payloadEnd + 2 > end) {
-      this.#await(buffer, at, payloadEnd, end);
-      return -1;
-    }
-    if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) {
-      this.#fail(PARSE_UNKNOWN_OPERATION);
-      return end;
-    }
+    if (!this.#isWhole(buffer, at, payloadEnd, end)) return -1;
     this.sameReply = isKnownReply && this.#isReplyLast;
     // Remember the line for path 1; of a publisher whose lines differ only one in a few, and none that was foreseen.
     const isForeseen = this.isExpected && isKnownTail && !this.expectsRepeat;
@@ -601,11 +594,7 @@ export class NatsParser {
     if (size < 0 || (headerToken >= 0 && (headerSize < 0 || headerSize > size))) return this.#refuse(PARSE_SILENT);
     if (size > this.limits.maxPayload) return this.#refuse(PARSE_MAX_PAYLOAD);
     const payloadEnd = payloadStart + size;
-    if (payloadEnd + 2 > end) {
-      this.#await(buffer, at, payloadEnd, end);
-      return -1;
-    }
-    if (buffer[payloadEnd] !== CR || buffer[payloadEnd + 1] !== LF) return this.#refuse(PARSE_UNKNOWN_OPERATION);
+    if (!this.#isWhole(buffer, at, payloadEnd, end)) return -1;
     const hasReply = headerToken < 0 ? count === 3 : count === 4;
     this.buffer = buffer;
     this.subjectStart = starts[0]!;

@@ -95,7 +95,7 @@ export class PlainCache {
     this.#ends[slot] = end;
   }
 
-  /** Points `into` at the message; its stamp is left alone. False: it is not here. */
+  /** Points `into` at the message. False: it is not here. */
   find(id: number, sequence: number, into: MessageView): boolean {
     const slot = slotOf(id, sequence);
     if (this.#ids[slot] !== id || this.#sequences[slot] !== sequence) return false;
