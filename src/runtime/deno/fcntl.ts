@@ -6,15 +6,9 @@ import { openCLibrary } from "./c_library.ts";
 
 /** Undefined where the platform has no such call, or the program was started without permission for it. */
 export function denoLock(): TryLock | undefined {
-  const errnoName = errnoFunction(process);
   const library = openCLibrary({
     fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
-    [errnoName]: { parameters: [], result: "pointer" },
+    [errnoFunction(process)]: { parameters: [], result: "pointer" },
   });
-  if (library === undefined) return undefined;
-  const { call } = library;
-  return fcntlLock({
-    fcntl: (descriptor, command, flock) => Number(call.fcntl!(descriptor, command, flock)),
-    errno: () => library.i32At(call[errnoName]!()),
-  }, process);
+  return library === undefined ? undefined : fcntlLock(library, process);
 }

@@ -2,12 +2,7 @@
  * The lock that the reference takes: `fcntl` with a write lock on the whole file (stores.md 5.11). The runtime's own file
  * locks are flock locks, which neither exclude the reference nor are excluded by it.
  */
-
-/** How to call C: `fcntl(descriptor, command, struct)`, 0 or -1; and the error number of the last failed call. */
-export interface FcntlCalls {
-  fcntl(descriptor: number, command: number, flock: Uint8Array): number;
-  errno(): number;
-}
+import type { CLibrary } from "./c_library.ts";
 
 /** As `process.platform` and `process.arch` say. */
 export interface FcntlPlatform {
@@ -46,14 +41,22 @@ export function writeLockStruct({ platform }: FcntlPlatform): Uint8Array {
   return struct;
 }
 
-/** The attempt to lock an open file; throws when the system says neither yes nor "held by another". */
-export function fcntlLock(calls: FcntlCalls, platform: FcntlPlatform): (descriptor: number) => boolean {
+/**
+ * The attempt to lock an open file, by `fcntl` and the {@link errnoFunction} of `library`; throws when the system says neither yes
+ * nor "held by another".
+ */
+export function fcntlLock(
+  { call, i32At }: CLibrary<string>,
+  platform: FcntlPlatform,
+): (descriptor: number) => boolean {
   const isDarwin = platform.platform === "darwin";
   const command = isDarwin ? DARWIN_SETLK : LINUX_SETLK_OPEN_FILE;
   const busy = isDarwin ? DARWIN_BUSY : LINUX_BUSY;
+  const fcntl = call["fcntl"]!;
+  const errnoAddress = call[errnoFunction(platform)]!;
   return (descriptor) => {
-    if (calls.fcntl(descriptor, command, writeLockStruct(platform)) === 0) return true;
-    const errno = calls.errno();
+    if (Number(fcntl(descriptor, command, writeLockStruct(platform))) === 0) return true;
+    const errno = i32At(errnoAddress());
     if (busy.includes(errno)) return false;
     throw new Error(`the system refused the lock (error ${errno})`);
   };
