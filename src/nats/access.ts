@@ -175,10 +175,8 @@ export class Access implements LoginHost {
     host.forgetLine();
   }
 
-  /** What the permissions forbid of a publish on `entry`, or "". A line that has to be asked about again is forgotten. */
-  publishRefusal(entry: SubjectEntry): string {
-    const { permissions } = this.#host;
-    if (permissions === null) return "";
+  /** What `permissions`, the client's, forbid of a publish on `entry`, or "". A line that has to be asked about again is forgotten. */
+  publishRefusal(permissions: ConnectionPermissions, entry: SubjectEntry): string {
     // Answers are counted, so the next message is asked about again although its line may be the same.
     if (permissions.grantsReplies) this.#host.forgetLine();
     return permissions.takePublish(entry.subject, this.#server.nowMs) ? "" : publishViolation(entry.subject);

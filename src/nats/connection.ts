@@ -505,7 +505,8 @@ export class Connection
 
   /** What forbids a publish on `entry` with the current reply, or "". */
   #refusalOf(entry: SubjectEntry): string {
-    const refused = this.permissions === null ? "" : this.#access.publishRefusal(entry);
+    const { permissions } = this;
+    const refused = permissions === null ? "" : this.#access.publishRefusal(permissions, entry);
     if (refused !== "") return refused;
     if (this.#replyRefused !== "") return this.#replyRefused;
     return entry.reserved ? publishViolation(entry.subject) : "";
