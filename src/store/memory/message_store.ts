@@ -40,7 +40,8 @@ const TOUCHED_BYTES_MAX = 512;
 
 const NO_WORDS = new Int32Array(0);
 
-/** Of what was decoded last. */
+/** What was decoded last, and where it was. */
+const shown: MessageView = { buffer: new Uint8Array(0), start: 0, end: 0 };
 const decoded = new MsgProtoView();
 
 /** The MEMORY implementation of {@link MessageStore}. */
@@ -189,12 +190,7 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
     if (!this.#isKept(sequence)) return LOOKUP_NONE;
     const chunk = this.#chunkOf(sequence);
     if (sequence >= this.#touchedEnd || sequence < this.#touchedEnd - TOUCHED_AHEAD) this.#touch(chunk, sequence);
-    const entry = chunk.entryOf(sequence);
-    const place = chunk.words[entry]!;
-    const start = startOf(place);
-    into.buffer = this.#log.slabOf(place).bytes;
-    into.start = start;
-    into.end = start + chunk.words[entry + 1]!;
+    this.#show(chunk, sequence, into);
     return LOOKUP_FOUND;
   }
 
@@ -297,13 +293,19 @@ export class MemoryMessageStore implements MessageStore, LogOwner {
 
   /** Of a kept sequence; valid until the next call. */
   #stampAt(sequence: number): MsgProtoView {
-    const chunk = this.#chunkOf(sequence);
+    this.#show(this.#chunkOf(sequence), sequence, shown);
+    assert(decodeMsgProto(shown.buffer, shown.start, shown.end, decoded), "what was stored can be decoded");
+    return decoded;
+  }
+
+  /** Where a kept sequence is, which `chunk` has. */
+  #show(chunk: IndexChunk, sequence: number, into: MessageView): void {
     const entry = chunk.entryOf(sequence);
     const place = chunk.words[entry]!;
     const start = startOf(place);
-    const isDecoded = decodeMsgProto(this.#log.slabOf(place).bytes, start, start + chunk.words[entry + 1]!, decoded);
-    assert(isDecoded, "what was stored can be decoded");
-    return decoded;
+    into.buffer = this.#log.slabOf(place).bytes;
+    into.start = start;
+    into.end = start + chunk.words[entry + 1]!;
   }
 
   /** Room for a message of `size` and for its entry. Undefined: there is none, `lastError` says why. */
