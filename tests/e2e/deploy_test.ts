@@ -252,8 +252,12 @@ describe("operations 12.1: the images", { timeout }, () => {
     const made = await run(["sh", join(ROOT, "deploy/docker/make_rootfs.sh"), executable, root]);
     assert.equal(made.exitStatus, 0, made.stderr);
     mkdirSync(join(root, "proc"));
-    // As a container runtime does it; /proc is what every one of them gives.
-    const inside = (command: string) => ["-mpf", "sh", "-c", `mount -t proc proc "$0/proc" && ${command}`, root];
+    // As a container runtime does it; /proc is what every one of them gives. Not every path has where chroot is.
+    const inside = (command: string) => [
+      ...["-mpf", "sh", "-c"],
+      `PATH=$PATH:/usr/sbin:/sbin && mount -t proc proc "$0/proc" && ${command}`,
+      root,
+    ];
     const allowed = await run(["unshare", ...inside("true")]);
     if (allowed.exitStatus !== 0) return context.skip("no right to change the root directory");
     for (
