@@ -2,13 +2,14 @@
  * Whose input is handled when. A client that floods the server fills a read of its socket, which takes a millisecond and more to
  * work off; whoever sends a single request meanwhile would wait for all of it. So while several clients send at the same time,
  * each gets its share of every turn: the rest of its input waits, its socket is not read, and between two turns the others are
- * heard and everybody's output is written. A client that is alone is served whole. Shares are short while somebody waits: a client
+ * heard and everybody's output is written. What has come meanwhile is pulled share by share, where the platform can: a read of all
+ * of it would keep the others waiting as well. A client that is alone is served whole. Shares are short while somebody waits: a client
  * sends little at a time, and what is to be answered or goes to another client. Among those that all send much, or send what
  * nobody waits for, long ones cost less.
  */
 
 /** How long the input of one connection is worked on in one turn while somebody waits for what a client sends. */
-const SHARE_MS = 0.05;
+const SHARE_MS = 0.03;
 /** The same where every turn costs a sync of the disk. */
 export const SHARE_OF_SYNCED_MS = 0.2;
 /** The same while nobody does. */
@@ -22,6 +23,8 @@ const BYTES_PER_MS = 327_680;
 const SENDING_MS = 20;
 /** One read of more is much. */
 export const LITTLE_BYTES_MAX = 4096;
+/** Most that is pulled at a time: it stays in the cache. */
+const PULLED_BYTES_MAX = 262_144;
 
 /** Takes what is to be handled now. */
 export interface InputHandler {
@@ -45,6 +48,8 @@ export class WaitingInput {
   servedIn = -1;
   /** It stands in the list of those that wait. */
   isListed = false;
+  /** The socket is not read because of it. */
+  isHolding = false;
   readonly #chunks: Uint8Array[] = [];
   #at = 0;
 
@@ -52,9 +57,9 @@ export class WaitingInput {
     return this.#chunks.length === 0;
   }
 
-  /** Keeps a copy. */
+  /** Keeps it: nobody writes to what was read. */
   add(bytes: Uint8Array, start: number): void {
-    this.#chunks.push(bytes.slice(start));
+    this.#chunks.push(bytes.subarray(start));
   }
 
   /** Hands over from the front, `limit` bytes or a little more; returns how many. */
@@ -114,6 +119,7 @@ export class FairShare {
   shortShareMs = SHARE_MS;
   /** How long a share is now. */
   shareMs = SHARE_OF_CROWD_MS;
+  #pulled: Uint8Array | null = null;
 
   constructor(requestTurn: () => void) {
     this.#requestTurn = requestTurn;
@@ -128,7 +134,17 @@ export class FairShare {
       this.#last = sharer;
     }
     this.#lastMs = nowMs;
+    return this.isShared(nowMs);
+  }
+
+  /** Several clients have sent something a short time ago. */
+  isShared(nowMs: number): boolean {
     return nowMs < this.#sharedUntilMs;
+  }
+
+  /** What is pulled goes through it: one piece of memory for all, and always the same. */
+  get pulled(): Uint8Array {
+    return this.#pulled ??= new Uint8Array(PULLED_BYTES_MAX);
   }
 
   /** What `sharer` has just sent, and it was little, is something that somebody waits for. */

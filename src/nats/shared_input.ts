@@ -15,6 +15,8 @@ import {
 /** The connection, as far as its input goes. */
 export interface InputHost extends InputHandler {
   readonly isClosed: boolean;
+  /** When something came last, monotonic milliseconds. */
+  lastActivityMs: number;
   /** Publishes that it has handled. */
   readonly inMessages: number;
   /** The last publish is answered, or goes to another client. */
@@ -31,13 +33,13 @@ export interface InputServer {
 export class SharedInput implements Sharer {
   readonly #host: InputHost;
   readonly #server: InputServer;
-  readonly #socket: Pick<Socket, "pause" | "resume">;
+  readonly #socket: Pick<Socket, "pause" | "resume" | "pull">;
   sentMuchMs = -Infinity;
   #pauseCount = 0;
   /** Made when its input had to wait for the first time. */
   #waiting: WaitingInput | null = null;
 
-  constructor(host: InputHost, server: InputServer, socket: Pick<Socket, "pause" | "resume">) {
+  constructor(host: InputHost, server: InputServer, socket: Pick<Socket, "pause" | "resume" | "pull">) {
     this.#host = host;
     this.#server = server;
     this.#socket = socket;
@@ -84,7 +86,7 @@ export class SharedInput implements Sharer {
     this.#pauseCount--;
     if (this.#host.isClosed) return;
     if (this.#pauseCount === 0) this.#socket.resume();
-    else if (this.#pauseCount === 1 && this.#waiting?.isEmpty === false) this.#listWaiting(this.#waiting);
+    else if (this.#pauseCount === 1 && this.#waiting?.isHolding === true) this.#listWaiting(this.#waiting);
   }
 
   /** The connection is closed: what waits counts for nothing. */
@@ -108,6 +110,7 @@ export class SharedInput implements Sharer {
     waiting.measured(start, this.#server.clockMs() - sinceMs);
     waiting.add(bytes, start);
     waiting.servedIn = share.turn;
+    waiting.isHolding = true;
     this.hold();
     this.#listWaiting(waiting);
   }
@@ -120,17 +123,33 @@ export class SharedInput implements Sharer {
 
   #hasMoreAfterShare(waiting: WaitingInput): boolean {
     const { share } = this.#server;
-    if (waiting.isEmpty) return false;
+    if (this.#host.isClosed) return false;
     if (waiting.servedIn === share.turn) return true;
     // Somebody it sends to lags: `release` comes back.
     if (this.#pauseCount > 1) return false;
     const beforeMs = this.#server.clockMs();
-    const handled = waiting.take(waiting.shareBytes(share.shareMs), this.#host);
-    if (waiting.isEmpty) {
+    const limit = waiting.shareBytes(share.shareMs);
+    const handled = waiting.isEmpty ? this.#pull(limit, beforeMs) : waiting.take(limit, this.#host);
+    // Who is alone now has its socket read again, in large pieces.
+    if (handled === 0 || (waiting.isEmpty && (this.#socket.pull === undefined || !share.isShared(beforeMs)))) {
+      waiting.isHolding = false;
       this.release();
       return false;
     }
     waiting.measured(handled, this.#server.clockMs() - beforeMs);
     return true;
+  }
+
+  /** Handles what has come while the socket was not read, `limit` bytes at most; returns how many. */
+  #pull(limit: number, nowMs: number): number {
+    const { share } = this.#server;
+    const host = this.#host;
+    const { pulled } = share;
+    const count = this.#socket.pull?.(pulled, Math.min(limit, pulled.length)) ?? 0;
+    if (count === 0) return 0;
+    host.lastActivityMs = nowMs;
+    share.arrived(this, count, nowMs);
+    host.handleInput(pulled.subarray(0, count), 0, Infinity);
+    return count;
   }
 }

@@ -61,7 +61,7 @@ export interface TlsInfo {
 
 /** Events of one socket. Methods are called on the event loop, never from inside a call on the same socket. */
 export interface SocketHandler {
-  /** `bytes` is valid only during the call: keep = copy. */
+  /** Nobody writes to `bytes` afterwards: the handler may keep a part of it, which keeps all of its memory. */
   data(bytes: Uint8Array): void;
   /** The adapter reported bytes as written; `output.pendingBytes` is smaller than before. */
   drained(): void;
@@ -86,6 +86,12 @@ export interface Socket {
   /** Stop and go on reading. `pause` may still be followed by one `data` call that was under way. */
   pause(): void;
   resume(): void;
+  /**
+   * While it is paused: reads what has come into the front of `into`, `size` bytes at most, without the memory that every
+   * `data` call costs. Returns how many; 0 when there is nothing now, or nothing that can be read this way (TLS): `resume`
+   * brings the rest, the end and every error. Absent where a runtime has no such call.
+   */
+  pull?(into: Uint8Array, size: number): number;
   /**
    * Server side of a TLS handshake on this accepted connection, after plain bytes were exchanged (INFO first). `output`
    * that was queued before must be flushed by then (the adapter writes it in clear first). Resolves when the handshake is

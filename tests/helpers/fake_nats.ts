@@ -6,8 +6,8 @@ import { createNats } from "./nats_server.ts";
 export interface FakeNats {
   readonly runtime: FakeRuntime;
   readonly nats: NatsServer;
-  /** A connection that has sent CONNECT; what it was sent so far is taken. */
-  client(): FakeSocket;
+  /** A connection that has sent CONNECT; what it was sent so far is taken. `canPull`: of a platform that can. */
+  client(canPull?: boolean): FakeSocket;
 }
 
 /** `options` are those of every client's CONNECT. */
@@ -15,8 +15,8 @@ export async function startFakeNats(options: Readonly<Record<string, boolean>>):
   const runtime = new FakeRuntime();
   const nats = createNats(runtime.asRuntime());
   await nats.listen();
-  const client = () => {
-    const socket = runtime.dial();
+  const client = (canPull?: boolean) => {
+    const socket = runtime.dial(canPull);
     socket.send(`CONNECT ${JSON.stringify(options)}\r\n`);
     runtime.turn();
     socket.take();

@@ -40,8 +40,15 @@ export class FakeSocket implements Socket {
   keeps = true;
   writtenBytes = 0;
   #written: string[] = [];
+  /** What came and was not read: the client sent it while the socket was paused. */
+  arrived = "";
+  /** Of every `pull`. */
+  readonly pulledSizes: number[] = [];
+  readonly pull?: (into: Uint8Array, size: number) => number;
 
-  constructor(readonly remotePort: number) {}
+  constructor(readonly remotePort: number, canPull = true) {
+    if (canPull) this.pull = this.#pull;
+  }
 
   flush(): void {
     this.flushCount++;
@@ -79,7 +86,22 @@ export class FakeSocket implements Socket {
 
   resume(): void {
     this.paused = false;
+    const { arrived } = this;
+    this.arrived = "";
+    if (arrived !== "") this.send(arrived);
   }
+
+  /** Of a platform that can: what came while it was paused. A resume brings what is left. */
+  readonly #pull = (into: Uint8Array, size: number): number => {
+    if (!this.paused || this.destroyed) return 0;
+    const piece = this.arrived.slice(0, size);
+    this.arrived = this.arrived.slice(size);
+    this.pulledSizes.push(piece.length);
+    // Nothing may be left of what it held before.
+    into.fill(0xff);
+    into.set(Buffer.from(piece, "latin1"));
+    return piece.length;
+  };
 
   startTls(): Promise<TlsInfo> {
     return Promise.reject(new Error("not faked"));
@@ -201,10 +223,10 @@ export class FakeRuntime implements CoreRuntime {
   }
 
   /** A client connects. */
-  dial(): FakeSocket {
+  dial(canPull = true): FakeSocket {
     const accept = this.network.accept;
     if (accept === undefined) throw new Error("nobody listens");
-    const socket = new FakeSocket(this.#port++);
+    const socket = new FakeSocket(this.#port++, canPull);
     socket.handler = accept(socket);
     this.turn();
     return socket;

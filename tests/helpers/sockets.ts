@@ -26,6 +26,7 @@ export class Waiter {
 
 /** A handler that keeps what it is told. `onData` and `onPeerEnded` may be set by a test. */
 export class Recorder extends Waiter implements SocketHandler {
+  /** Kept as they came: nobody may write to them afterwards. */
   readonly received: Uint8Array[] = [];
   receivedBytes = 0;
   drainedCount = 0;
@@ -45,7 +46,7 @@ export class Recorder extends Waiter implements SocketHandler {
   data(bytes: Uint8Array): void {
     if (this.closedCount > 0) this.lateCount++;
     this.receivedBytes += bytes.length;
-    if (this.onData === undefined) this.received.push(bytes.slice());
+    if (this.onData === undefined) this.received.push(bytes);
     else this.onData(bytes);
     this.notify();
   }

@@ -8,6 +8,8 @@ export interface BunRawSocket<Data> {
   readonly localAddress?: string;
   readonly localPort?: number;
   readonly authorized: boolean;
+  /** -1 behind the end; absent where the runtime does not tell. */
+  readonly fd?: number;
   write(bytes: Uint8Array, offset: number, length: number): number;
   /** Sends FIN (after a TLS close notice) and goes on reading. */
   shutdown(): void;

@@ -26,6 +26,7 @@ import {
 } from "../types.ts";
 import { lengthenAcceptQueue } from "./accept_queue.ts";
 import { bunGlobal, type BunRawSocket, type BunSocketHandlers } from "./bun_global.ts";
+import { receiveNow } from "./receive.ts";
 
 const STATE_OPEN = 0;
 /** A handshake is awaited or running: nothing is written, input belongs to TLS. */
@@ -120,6 +121,12 @@ class BunSocket implements Socket {
     if (this.#state === STATE_OPEN) this.#raw.resume();
   }
 
+  pull(into: Uint8Array, size: number): number {
+    // Of TLS the kernel has the cipher text only; what was held back comes before anything else.
+    if (this.#state !== STATE_OPEN || !this.#isPaused || this.#isSecure || this.#held !== undefined) return 0;
+    return receiveNow(this.#raw.fd, into, size);
+  }
+
   startTls(options: TlsServerOptions): Promise<TlsInfo> {
     if (this.#state !== STATE_OPEN || this.#isSecure) {
       return Promise.reject(new RuntimeError("CLOSED", "Cannot start TLS: the connection is closed or has it already"));
@@ -156,7 +163,7 @@ class BunSocket implements Socket {
     // The plain socket goes on being called, with cipher text, after an upgrade (runtime.md 1.6).
     if (raw !== this.#raw || this.#state !== STATE_OPEN) return;
     if (this.#held !== undefined) {
-      this.#held.push(bytes.slice());
+      this.#held.push(bytes);
       return;
     }
     this.#current = bytes;
@@ -299,8 +306,7 @@ class BunSocket implements Socket {
         },
         data: this,
         socket: HANDLERS,
-        // A copy: the runtime may use its receive buffer again.
-        ...(firstBytes === undefined ? {} : { initialData: firstBytes.slice() }),
+        ...(firstBytes === undefined ? {} : { initialData: firstBytes }),
       });
       this.#raw = secure;
     } catch (error) {

@@ -150,6 +150,105 @@ test("runtime 1.5: pause inside data stops after that call", async () => {
   await pair.close();
 });
 
+/** Where it is missing, `resume` brings everything: other tests are about that. */
+const canPull = runtime.version.startsWith("bun") && (process.platform === "linux" || process.platform === "darwin");
+
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Pulls pieces of `size` until there are `total` bytes. */
+async function pullAll(socket: Socket, total: number, size: number): Promise<Uint8Array> {
+  const into = new Uint8Array(size + 7);
+  const pieces: Uint8Array[] = [];
+  for (let left = total; left > 0;) {
+    const count = socket.pull!(into, Math.min(size, left));
+    assert.ok(count <= size);
+    pieces.push(into.slice(0, count));
+    left -= count;
+    if (count === 0) await turns(1);
+  }
+  return Buffer.concat(pieces);
+}
+
+test("tail: what comes to a paused socket can be pulled, and a resume brings the rest", async (context) => {
+  const pair = await makePair(network, (near) => {
+    near.onData = (bytes) => {
+      near.received.push(bytes);
+      near.socket.pause();
+    };
+  });
+  const { near, peer } = pair;
+  if (!canPull) {
+    assert.equal(near.socket.pull, undefined);
+    await pair.close();
+    return context.skip("the runtime has no such call");
+  }
+  const sent = patternBytes(3 * MIB, 11);
+  assert.equal(near.socket.pull!(new Uint8Array(10), 10), 0, "nothing has come");
+  peer.stream.write(sent);
+  await near.until(() => near.receivedBytes > 0);
+  near.received.push(await pullAll(near.socket, 100_000, 1009));
+  near.received.push(await pullAll(near.socket, MIB, 70_000));
+  const pulledBytes = 100_000 + MIB;
+  near.onData = undefined;
+  near.socket.resume();
+  await near.until(() => near.receivedBytes + pulledBytes === sent.length);
+  assert.ok(sameBytes(Buffer.concat(near.received), sent));
+  // And once more; while it is not paused there is nothing to pull.
+  peer.stream.write(sent);
+  assert.equal(near.socket.pull!(new Uint8Array(10), 10), 0);
+  await near.until(() => near.receivedBytes + pulledBytes === 2 * sent.length);
+  await pair.close();
+  assert.equal(near.socket.pull!(new Uint8Array(10), 10), 0, "it is closed");
+});
+
+test("tail: no more is pulled than there is memory for", { skip: !canPull }, async () => {
+  const pair = await makePair(network, (near) => near.socket.pause());
+  const sent = patternBytes(1000, 13);
+  pair.peer.stream.write(sent);
+  const memory = new Uint8Array(30).fill(7);
+  const into = memory.subarray(10, 20);
+  let count = 0;
+  while ((count = pair.near.socket.pull!(into, 1000)) === 0) await turns(1);
+  assert.equal(count, 10);
+  assert.deepEqual([...memory], [...Array(10).fill(7), ...sent.subarray(0, 10), ...Array(10).fill(7)]);
+  await pair.close();
+});
+
+test("nats 2: the end of what was pulled is told once, behind a resume", { skip: !canPull }, async () => {
+  const pair = await makePair(network, (near) => near.socket.pause());
+  const sent = patternBytes(200_000, 17);
+  pair.peer.stream.end(sent);
+  assert.ok(sameBytes(await pullAll(pair.near.socket, sent.length, 4096), sent));
+  await turns(20);
+  assert.equal(pair.near.socket.pull!(new Uint8Array(10), 10), 0);
+  assert.equal(pair.near.peerEndedCount, 0);
+  pair.near.socket.resume();
+  await pair.near.until(() => pair.near.peerEndedCount > 0);
+  assert.equal(pair.near.receivedBytes, 0);
+  await pair.close();
+  assert.equal(pair.near.peerEndedCount, 1);
+});
+
+test("runtime 15: a reset that a pull meets closes the connection once", { skip: !canPull }, async () => {
+  const pair = await makePair(network, (near) => near.socket.pause());
+  const { near, peer } = pair;
+  peer.stream.write(patternBytes(1000));
+  assert.equal((await pullAll(near.socket, 1000, 100)).length, 1000);
+  peer.stream.resetAndDestroy();
+  // Some runtimes tell of it at once, others when the socket is read again.
+  for (let turn = 0; turn < 20; turn++) {
+    assert.equal(near.socket.pull!(new Uint8Array(10), 10), 0);
+    await turns(1);
+  }
+  near.socket.resume();
+  await near.until(() => near.closedCount + near.peerEndedCount > 0);
+  await pair.close();
+  assert.equal(near.closedCount, 1);
+  assert.equal(near.lateCount, 0);
+});
+
 test("nats 2: after the peer's half close everything queued is still written, then the socket ends", async () => {
   const sent = patternBytes(5 * MIB, 11);
   const pair = await makePair(network, (near) => {

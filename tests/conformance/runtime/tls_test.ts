@@ -211,6 +211,23 @@ test("runtime 6.1: a large clear output is written before the handshake begins",
   await pair.close();
 });
 
+test("tail: nothing is pulled of a TLS connection, and a resume brings what came", async () => {
+  const pair = await startUpgrading(SERVER);
+  await pair.peer.secure(CLIENT);
+  await pair.done;
+  pair.near.socket.pause();
+  const sent = patternBytes(100_000, 3);
+  pair.peer.stream.write(sent);
+  for (let turn = 0; turn < 50; turn++) {
+    assert.equal(pair.near.socket.pull?.(new Uint8Array(1000), 1000) ?? 0, 0);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  pair.near.socket.resume();
+  await pair.near.until(() => pair.near.receivedBytes === sent.length);
+  assert.ok(sameBytes(Buffer.concat(pair.near.received), sent));
+  await pair.close();
+});
+
 test("nats 2: half close and end work through TLS", async () => {
   const pair = await startUpgrading(SERVER);
   const sent = patternBytes(2 * MIB, 29);

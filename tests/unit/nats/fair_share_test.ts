@@ -2,20 +2,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FairShare, type Sharer, WaitingInput } from "../../../src/nats/fair_share.ts";
+import type { NatsServer } from "../../../src/nats/nats_server.ts";
 import { startFakeNats } from "../../helpers/fake_nats.ts";
 import type { FakeRuntime, FakeSocket } from "../../helpers/fake_runtime.ts";
 import { pub } from "../../helpers/nats_server.ts";
 
 interface World {
   readonly runtime: FakeRuntime;
+  readonly nats: NatsServer;
   readonly listener: FakeSocket;
-  client(): FakeSocket;
+  client(canPull?: boolean): FakeSocket;
   /** Payloads that came to the listener since the last call, in their order. */
   heard(): string[];
 }
 
 async function makeWorld(): Promise<World> {
-  const { runtime, client } = await startFakeNats({ verbose: false });
+  const { runtime, nats, client } = await startFakeNats({ verbose: false });
   const listener = client();
   listener.send("SUB > 1\r\n");
   runtime.turn();
@@ -25,7 +27,7 @@ async function makeWorld(): Promise<World> {
     runtime.turn();
     return [...listener.take().matchAll(/MSG \S+ 1 \d+\r\n(\w+)/g)].map(([, payload]) => payload!);
   };
-  return { runtime, listener, client, heard };
+  return { runtime, nats, listener, client, heard };
 }
 
 const COUNT = 2000;
@@ -70,6 +72,112 @@ test("tail: what comes while input waits stands behind it", async () => {
   // A pause may be followed by one more read that was under way.
   flooder.send(pub("flood", "last"));
   assert.deepEqual(heard(), [...FLOODED, "last"]);
+});
+
+/** A flood of which the first part was read, and the rest came while the socket was not. */
+async function makeFlooded(
+  canPull = true,
+): Promise<World & { readonly flooder: FakeSocket; readonly other: FakeSocket }> {
+  const world = await makeWorld();
+  const [flooder, other] = [world.client(canPull), world.client()];
+  other.send(pub("other", "begin"));
+  world.heard();
+  flooder.send(FLOOD);
+  assert.ok(flooder.paused);
+  return { ...world, flooder, other };
+}
+
+test("tail: what comes while the socket is not read is pulled share by share, and others are served between", async () => {
+  const { heard, flooder, other } = await makeFlooded();
+  const more = FLOOD.repeat(8);
+  flooder.arrived = more;
+  other.send(pub("other", "urgent"));
+  const all = heard();
+  assert.deepEqual(all.filter((payload) => payload !== "urgent"), Array(9).fill(FLOODED).flat());
+  assert.equal(flooder.arrived, "");
+  assert.equal(flooder.pulledSizes.at(-1), 0, "it is asked until there is nothing");
+  const pulled = flooder.pulledSizes.slice(0, -1);
+  assert.equal(pulled.reduce((sum, size) => sum + size, 0), more.length);
+  assert.ok(pulled.length > 1 && pulled.every((size) => size > 0 && size <= 262_144));
+  assert.ok(!flooder.paused);
+});
+
+test("tail: a request that comes while a flood is pulled waits for one share of it", async () => {
+  const { heard, flooder, other } = await makeFlooded();
+  flooder.arrived = FLOOD;
+  const { pull } = flooder;
+  let left = 3;
+  Object.assign(flooder, {
+    pull: (into: Uint8Array, size: number) => {
+      if (--left === 0) other.send(pub("other", "between"));
+      return pull!(into, Math.min(size, 5000));
+    },
+  });
+  const place = heard().indexOf("between");
+  assert.ok(place > COUNT && place < COUNT + 600, `it came behind ${place}`);
+});
+
+test("tail: a frame may be cut anywhere by what is pulled", async () => {
+  const { heard, flooder } = await makeFlooded();
+  flooder.arrived = FLOOD;
+  const { pull } = flooder;
+  let size = 0;
+  Object.assign(flooder, { pull: (into: Uint8Array) => pull!(into, size = size % 97 + 1) });
+  assert.deepEqual(heard(), [...FLOODED, ...FLOODED]);
+});
+
+test("tail: who is alone again has his socket read, and so has everybody where nothing can be pulled", async () => {
+  for (const canPull of [true, false]) {
+    const { heard, flooder, runtime } = await makeFlooded(canPull);
+    flooder.arrived = FLOOD;
+    if (canPull) runtime.nowMs += 21;
+    assert.deepEqual(heard(), [...FLOODED, ...FLOODED]);
+    assert.deepEqual(flooder.pulledSizes, []);
+    assert.ok(!flooder.paused);
+  }
+});
+
+test("nats 3.10: nothing is pulled while a receiver lags, and it goes on behind that", async () => {
+  const { heard, flooder, listener, runtime } = await makeFlooded();
+  const large = Array.from({ length: 40 }, (_, i) => pub("large", `${i}x` + "y".repeat(100_000)));
+  flooder.arrived = large.join("");
+  listener.room = 0;
+  runtime.turn();
+  assert.ok(flooder.paused);
+  const pulledCount = flooder.pulledSizes.length;
+  assert.ok(flooder.arrived !== "", "the listener takes no more than some megabytes");
+  runtime.advance(1);
+  assert.equal(flooder.pulledSizes.length, pulledCount);
+  listener.drain();
+  for (let i = 0; i < 20; i++) runtime.advance(10);
+  const all = heard().map((payload) => payload.split("x")[0]);
+  assert.deepEqual(all, [...FLOODED, ...Array.from({ length: 40 }, (_, i) => String(i))]);
+  assert.ok(flooder.pulledSizes.length > pulledCount, "it was still shared");
+  assert.ok(!flooder.paused);
+});
+
+test("tail: an error in what was pulled ends the connection, and nothing more is pulled", async () => {
+  const { heard, flooder } = await makeFlooded();
+  flooder.arrived = FLOOD + "NONSENSE\r\n";
+  // In a read of its own.
+  const { pull } = flooder;
+  Object.assign(flooder, { pull: (into: Uint8Array, size: number) => pull!(into, Math.min(size, 4096)) });
+  flooder.arrived += FLOOD;
+  assert.deepEqual(heard(), [...FLOODED, ...FLOODED]);
+  assert.match(flooder.take(), /Unknown Protocol Operation/);
+  assert.ok(flooder.ended);
+  assert.ok(flooder.arrived.length > FLOOD.length / 2);
+});
+
+test("nats 3.4: what is pulled is a sign of life", async () => {
+  const { heard, flooder, nats, runtime } = await makeFlooded();
+  const [connection] = [...nats.connections.values()].filter(({ remotePort }) => remotePort === flooder.remotePort);
+  assert.ok(connection !== undefined);
+  flooder.arrived = pub("flood", "later");
+  runtime.nowMs += 7;
+  heard();
+  assert.equal(flooder.pulledSizes[0], pub("flood", "later").length);
+  assert.equal(connection.lastActivityMs, runtime.nowMs);
 });
 
 test("nats 2: what a client sent before it ended is handled, also what waits", async () => {
