@@ -2,14 +2,17 @@
  * What one client feels of another (targets.md, tail): the latency of a synchronous publisher alone, and beside a publisher at
  * full speed on another channel; that of a PING alone, and while 100 subscribers replay at once, with heartbeats so strict that
  * one answer more than half a second late ends the run. The same noise is made at a second server, too, while the probe asks
- * the first one: what the probe feels of that is the machine's (cores, disk), and no server can be below it.
+ * the first one: what the probe feels of that is the machine's (cores, disk), and no server can be below it. The probe has a
+ * processor as soon as it wants one (`chrt -f`, where the system allows it): with three busy processes on two cores the answer
+ * is there long before the kernel lets its reader run, which says nothing about the server.
  *
  *     bun tests/bench/tail.ts --rounds 3
  */
+import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { runGenerator } from "./generator_process.ts";
+import { generatorCommand, runGenerator } from "./generator_process.ts";
 import { type LongRun, runLongBench, type Settings } from "./long_bench.ts";
 import { awaitPong, freePort, type Running, splitCommand, startProcess } from "./processes.ts";
 import { figure } from "./report.ts";
@@ -71,6 +74,7 @@ const TAILS: readonly Tail[] = [
 /** Silence after the noise has begun: connections and, for a replay, the messages that it replays. */
 const NOISE_LEAD_MS = 1500;
 const LIMIT_MS = 120_000;
+const FIRST_IN_LINE = ["chrt", "-f", "1"];
 
 async function withServer<T>(
   settings: Settings,
@@ -97,6 +101,12 @@ async function withServer<T>(
   }
 }
 
+function probeCommand(): readonly string[] {
+  const isAllowed = spawnSync(FIRST_IN_LINE[0]!, [...FIRST_IN_LINE.slice(1), "true"]).status === 0;
+  if (!isAllowed) console.error("no right to real-time scheduling: the probe waits for processors, too");
+  return [...(isAllowed ? FIRST_IN_LINE : []), ...generatorCommand()];
+}
+
 function latencyOf(result: RunResult): Latency {
   if (result.latencyMicros === undefined) throw new Error("the probe measured no latency");
   return result.latencyMicros;
@@ -110,36 +120,37 @@ interface Measured {
 }
 
 /** The latency of the probe at one port while the noise is made at another, or at the same. */
-async function besideNoise(tail: Tail, port: number, noisePort: number): Promise<Latency> {
+async function besideNoise(tail: Tail, probe: readonly string[], port: number, noisePort: number): Promise<Latency> {
   let isOver = false;
   const noise = runGenerator({ ...tail.noise, host: HOST, port: noisePort, limitMs: LIMIT_MS })
     .finally(() => isOver = true);
   await new Promise<void>((resolve) => setTimeout(resolve, NOISE_LEAD_MS));
-  const result = await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: 0 });
+  const result = await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: 0 }, probe);
   if (isOver) throw new Error(`${tail.name}: the noise was over before the probe; it must have more messages`);
   await noise;
   return latencyOf(result);
 }
 
-async function measure(settings: Settings, tail: Tail): Promise<Measured> {
+async function measure(settings: Settings, tail: Tail, probe: readonly string[]): Promise<Measured> {
   const alone = await withServer(
     settings,
     tail,
     async (port) =>
       latencyOf(
-        await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: tail.probe.messages }),
+        await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: tail.probe.messages }, probe),
       ),
   );
   const elsewhere = await withServer(
     settings,
     tail,
-    (port) => withServer(settings, tail, (noisePort) => besideNoise(tail, port, noisePort)),
+    (port) => withServer(settings, tail, (noisePort) => besideNoise(tail, probe, port, noisePort)),
   );
-  const beside = await withServer(settings, tail, (port) => besideNoise(tail, port, port));
+  const beside = await withServer(settings, tail, (port) => besideNoise(tail, probe, port, port));
   return { alone, elsewhere, beside };
 }
 
 async function main({ settings, rounds, chosen, print }: LongRun<Tail>): Promise<void> {
+  const probe = probeCommand();
   print(
     "| probe | store | alone p50 / p99 / p99.9 us | beside it at another server | beside it at this server | " +
       "p99 against alone | and against another server |",
@@ -147,7 +158,7 @@ async function main({ settings, rounds, chosen, print }: LongRun<Tail>): Promise
   print("|---|---|---|---|---|---|---|");
   for (const tail of chosen) {
     const samples: Measured[] = [];
-    for (let round = 0; round < rounds; round++) samples.push(await measure(settings, tail));
+    for (let round = 0; round < rounds; round++) samples.push(await measure(settings, tail, probe));
     const of = (pick: (one: Measured) => number) => median(samples.map(pick));
     const shown = (pick: (one: Measured) => Latency) =>
       [of((one) => pick(one).p50), of((one) => pick(one).p99), of((one) => pick(one).p999)].map(figure).join(" / ");
