@@ -2,8 +2,7 @@
  * Whose input is handled when. A client that floods the server fills a read of its socket, which takes a millisecond and more to
  * work off; whoever sends a single request meanwhile would wait for all of it. So while several clients send at the same time,
  * each gets its share of every turn: the rest of its input waits, its socket is not read, and between two turns the others are
- * heard and everybody's output is written. What has come meanwhile is pulled share by share, where the platform can: a read of all
- * of it would keep the others waiting as well. A client that is alone is served whole. Shares are short while somebody waits: a client
+ * heard and everybody's output is written. A client that is alone is served whole. Shares are short while somebody waits: a client
  * sends little at a time, and what is to be answered or goes to another client. Among those that all send much, or send what
  * nobody waits for, long ones cost less.
  */
@@ -48,7 +47,7 @@ export class WaitingInput {
   servedIn = -1;
   /** It stands in the list of those that wait. */
   isListed = false;
-  /** The socket is not read because of it. */
+  /** The runtime does not read the socket because of it. */
   isHolding = false;
   readonly #chunks: Uint8Array[] = [];
   #at = 0;

@@ -1,6 +1,8 @@
 /**
  * The input of one connection on its way to the parser: at once where nobody else sends, in shares of a turn where others do
- * (`fair_share.ts`). While input waits, and while a receiver of the connection lags, its socket is not read.
+ * (`fair_share.ts`). While input waits, and while a receiver of the connection lags, its socket is not read by the runtime.
+ * Nor is it while much comes: that is pulled, as long as there is any, into memory that is used again. A read of the runtime
+ * makes a buffer as large as what has come, a third of a megabyte or more to allocate, to fill and to collect.
  */
 import type { Socket } from "../runtime/types.ts";
 import {
@@ -11,6 +13,9 @@ import {
   type Sharer,
   WaitingInput,
 } from "./fair_share.ts";
+
+/** Where one read brings so much, there is more to come. */
+const LARGE_BYTES_MIN = 65_536;
 
 /** The connection, as far as its input goes. */
 export interface InputHost extends InputHandler {
@@ -55,9 +60,11 @@ export class SharedInput implements Sharer {
     const host = this.#host;
     const shareBytes = waiting === null ? firstShareBytes(share.shareMs) : waiting.shareBytes(share.shareMs);
     // Nothing waits for the sake of a rest that is not worth a turn of its own.
-    if (!isShared || bytes.length <= shareBytes * 2) return void host.handleInput(bytes, 0, Infinity);
-    const used = host.handleInput(bytes, 0, shareBytes);
-    if (used < bytes.length && !host.isClosed) this.#wait(bytes, used, nowMs);
+    const limit = isShared && bytes.length > shareBytes * 2 ? shareBytes : Infinity;
+    const used = host.handleInput(bytes, 0, limit);
+    if (host.isClosed) return;
+    if (used < bytes.length) this.#wait(bytes, used, nowMs);
+    else if (bytes.length >= LARGE_BYTES_MIN && this.#socket.pull !== undefined) this.#takeOver(this.#made());
   }
 
   /** Something has come, and it was little, that somebody waits for. */
@@ -106,12 +113,23 @@ export class SharedInput implements Sharer {
   /** Others send, too: what is left of `bytes` waits. */
   #wait(bytes: Uint8Array, start: number, sinceMs: number): void {
     const { share } = this.#server;
-    const waiting = this.#waiting ??= new WaitingInput();
+    const waiting = this.#made();
     waiting.measured(start, this.#server.clockMs() - sinceMs);
     waiting.add(bytes, start);
     waiting.servedIn = share.turn;
-    waiting.isHolding = true;
-    this.hold();
+    this.#takeOver(waiting);
+  }
+
+  #made(): WaitingInput {
+    return this.#waiting ??= new WaitingInput();
+  }
+
+  /** From here on the runtime does not read the socket, until there is nothing left. */
+  #takeOver(waiting: WaitingInput): void {
+    if (!waiting.isHolding) {
+      waiting.isHolding = true;
+      this.hold();
+    }
     this.#listWaiting(waiting);
   }
 
@@ -128,10 +146,9 @@ export class SharedInput implements Sharer {
     // Somebody it sends to lags: `release` comes back.
     if (this.#pauseCount > 1) return false;
     const beforeMs = this.#server.clockMs();
-    const limit = waiting.shareBytes(share.shareMs);
+    const limit = share.isShared(beforeMs) ? waiting.shareBytes(share.shareMs) : Infinity;
     const handled = waiting.isEmpty ? this.#pull(limit, beforeMs) : waiting.take(limit, this.#host);
-    // Who is alone now has its socket read again, in large pieces.
-    if (handled === 0 || (waiting.isEmpty && (this.#socket.pull === undefined || !share.isShared(beforeMs)))) {
+    if (handled === 0 || (waiting.isEmpty && this.#socket.pull === undefined)) {
       waiting.isHolding = false;
       this.release();
       return false;

@@ -36,12 +36,29 @@ const FLOOD = Array.from({ length: COUNT }, (_, i) => pub("flood", `f${String(i)
 const FLOODED = Array.from({ length: COUNT }, (_, i) => `f${String(i).padStart(30, "0")}`);
 
 test("tail: who is alone is served whole", async () => {
-  const { client, heard } = await makeWorld();
-  const flooder = client();
-  const { pauseCount } = flooder;
-  flooder.send(FLOOD);
-  assert.deepEqual(heard(), FLOODED);
-  assert.equal(flooder.pauseCount, pauseCount);
+  for (const canPull of [true, false]) {
+    const { client, listener, heard, runtime } = await makeWorld();
+    const flooder = client(canPull);
+    const { pauseCount } = flooder;
+    flooder.send(FLOOD);
+    assert.equal(listener.output.pendingBytes > FLOOD.length, true, "before the turn ends");
+    assert.equal(flooder.paused, canPull, "the rest is pulled where that can be");
+    assert.deepEqual(heard(), FLOODED);
+    // Until there is nothing left.
+    assert.ok(!flooder.paused);
+    assert.deepEqual(flooder.pulledSizes, canPull ? [0] : []);
+    runtime.advance(5000);
+    flooder.send(FLOOD);
+    flooder.arrived = canPull ? FLOOD.repeat(4) : "";
+    assert.deepEqual(heard(), Array(canPull ? 5 : 1).fill(FLOODED).flat());
+    // As much as there is memory for.
+    assert.deepEqual(flooder.pulledSizes, canPull ? [0, 262_144, FLOOD.length * 4 - 262_144, 0] : []);
+    assert.equal(flooder.pauseCount, pauseCount + (canPull ? 2 : 0));
+    // Little is not worth it.
+    runtime.advance(5000);
+    flooder.send(FLOOD.slice(0, FLOOD.lastIndexOf("PUB", 65_535)));
+    assert.ok(!flooder.paused);
+  }
 });
 
 test("tail: a request beside a flood is served between two shares of it, and nothing is lost or out of order", async () => {
@@ -126,13 +143,13 @@ test("tail: a frame may be cut anywhere by what is pulled", async () => {
   assert.deepEqual(heard(), [...FLOODED, ...FLOODED]);
 });
 
-test("tail: who is alone again has his socket read, and so has everybody where nothing can be pulled", async () => {
+test("tail: who is alone again is served whole, and has the socket read where nothing can be pulled", async () => {
   for (const canPull of [true, false]) {
     const { heard, flooder, runtime } = await makeFlooded(canPull);
     flooder.arrived = FLOOD;
     if (canPull) runtime.nowMs += 21;
     assert.deepEqual(heard(), [...FLOODED, ...FLOODED]);
-    assert.deepEqual(flooder.pulledSizes, []);
+    assert.deepEqual(flooder.pulledSizes, canPull ? [FLOOD.length, 0] : []);
     assert.ok(!flooder.paused);
   }
 });
@@ -152,7 +169,7 @@ test("nats 3.10: nothing is pulled while a receiver lags, and it goes on behind 
   for (let i = 0; i < 20; i++) runtime.advance(10);
   const all = heard().map((payload) => payload.split("x")[0]);
   assert.deepEqual(all, [...FLOODED, ...Array.from({ length: 40 }, (_, i) => String(i))]);
-  assert.ok(flooder.pulledSizes.length > pulledCount, "it was still shared");
+  assert.ok(flooder.pulledSizes.length > pulledCount);
   assert.ok(!flooder.paused);
 });
 
