@@ -22,8 +22,8 @@ const BYTES_PER_MS = 327_680;
 const SENDING_MS = 20;
 /** One read of more is much. */
 export const LITTLE_BYTES_MAX = 4096;
-/** Most that is pulled at a time: it stays in the cache. */
-const PULLED_BYTES_MAX = 262_144;
+/** Most that is pulled at a time. */
+const PULLED_BYTES_MAX = 524_288;
 
 /** Takes what is to be handled now. */
 export interface InputHandler {

@@ -49,10 +49,10 @@ test("tail: who is alone is served whole", async () => {
     assert.deepEqual(flooder.pulledSizes, canPull ? [0] : []);
     runtime.advance(5000);
     flooder.send(FLOOD);
-    flooder.arrived = canPull ? FLOOD.repeat(4) : "";
-    assert.deepEqual(heard(), Array(canPull ? 5 : 1).fill(FLOODED).flat());
+    flooder.arrived = canPull ? FLOOD.repeat(8) : "";
+    assert.deepEqual(heard(), Array(canPull ? 9 : 1).fill(FLOODED).flat());
     // As much as there is memory for.
-    assert.deepEqual(flooder.pulledSizes, canPull ? [0, 262_144, FLOOD.length * 4 - 262_144, 0] : []);
+    assert.deepEqual(flooder.pulledSizes, canPull ? [0, 524_288, FLOOD.length * 8 - 524_288, 0] : []);
     assert.equal(flooder.pauseCount, pauseCount + (canPull ? 2 : 0));
     // Little is not worth it.
     runtime.advance(5000);
@@ -115,7 +115,7 @@ test("tail: what comes while the socket is not read is pulled share by share, an
   assert.equal(flooder.pulledSizes.at(-1), 0, "it is asked until there is nothing");
   const pulled = flooder.pulledSizes.slice(0, -1);
   assert.equal(pulled.reduce((sum, size) => sum + size, 0), more.length);
-  assert.ok(pulled.length > 1 && pulled.every((size) => size > 0 && size <= 262_144));
+  assert.ok(pulled.length > 1 && pulled.every((size) => size > 0 && size <= 524_288));
   assert.ok(!flooder.paused);
 });
 
