@@ -64,7 +64,7 @@ export class SharedInput implements Sharer {
     const used = host.handleInput(bytes, 0, limit);
     if (host.isClosed) return;
     if (used < bytes.length) this.#wait(bytes, used, nowMs);
-    else if (bytes.length >= LARGE_BYTES_MIN && this.#socket.pull !== undefined) this.#takeOver(this.#made());
+    else if (bytes.length >= LARGE_BYTES_MIN && this.#socket.pull !== undefined) this.#listWaiting(this.#made());
   }
 
   /** Something has come, and it was little, that somebody waits for. */
@@ -118,6 +118,7 @@ export class SharedInput implements Sharer {
     waiting.add(bytes, start);
     waiting.servedIn = share.turn;
     this.#takeOver(waiting);
+    this.#listWaiting(waiting);
   }
 
   #made(): WaitingInput {
@@ -126,11 +127,9 @@ export class SharedInput implements Sharer {
 
   /** From here on the runtime does not read the socket, until there is nothing left. */
   #takeOver(waiting: WaitingInput): void {
-    if (!waiting.isHolding) {
-      waiting.isHolding = true;
-      this.hold();
-    }
-    this.#listWaiting(waiting);
+    if (waiting.isHolding) return;
+    waiting.isHolding = true;
+    this.hold();
   }
 
   #listWaiting(waiting: WaitingInput): void {
@@ -144,25 +143,30 @@ export class SharedInput implements Sharer {
     if (this.#host.isClosed) return false;
     if (waiting.servedIn === share.turn) return true;
     // Somebody it sends to lags: `release` comes back.
-    if (this.#pauseCount > 1) return false;
+    if (this.#pauseCount > (waiting.isHolding ? 1 : 0)) return false;
     const beforeMs = this.#server.clockMs();
     const limit = share.isShared(beforeMs) ? waiting.shareBytes(share.shareMs) : Infinity;
     const handled = waiting.isEmpty ? this.#pull(limit, beforeMs) : waiting.take(limit, this.#host);
     if (handled === 0 || (waiting.isEmpty && this.#socket.pull === undefined)) {
-      waiting.isHolding = false;
-      this.release();
+      if (waiting.isHolding) {
+        waiting.isHolding = false;
+        this.release();
+      }
       return false;
     }
     waiting.measured(handled, this.#server.clockMs() - beforeMs);
+    this.#takeOver(waiting);
     return true;
   }
 
-  /** Handles what has come while the socket was not read, `limit` bytes at most; returns how many. */
+  /** Handles what has come and was not read, `limit` bytes at most; returns how many. */
   #pull(limit: number, nowMs: number): number {
     const { share } = this.#server;
     const host = this.#host;
     const { pulled } = share;
-    const count = this.#socket.pull?.(pulled, Math.min(limit, pulled.length)) ?? 0;
+    // Little is worth a turn only while somebody waits: a turn of its own would be a sync of its own.
+    const min = share.isAwaited(nowMs) ? 1 : LARGE_BYTES_MIN;
+    const count = this.#socket.pull?.(pulled, Math.min(limit, pulled.length), min) ?? 0;
     if (count === 0) return 0;
     host.lastActivityMs = nowMs;
     share.arrived(this, count, nowMs);

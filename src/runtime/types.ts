@@ -87,11 +87,11 @@ export interface Socket {
   pause(): void;
   resume(): void;
   /**
-   * While it is paused: reads what has come into the front of `into`, `size` bytes at most, without the memory that every
-   * `data` call costs. Returns how many; 0 when there is nothing now, or nothing that can be read this way (TLS): `resume`
-   * brings the rest, the end and every error. Absent where a runtime has no such call.
+   * Reads what has come into the front of `into`, `size` bytes at most, without the memory that every `data` call costs. Not
+   * from inside `data`. Returns how many; 0 when fewer than `min` bytes are there now, or none that can be read this way (TLS):
+   * `data` brings those, and the end and every error are told as ever. Absent where a runtime has no such call.
    */
-  pull?(into: Uint8Array, size: number): number;
+  pull?(into: Uint8Array, size: number, min: number): number;
   /**
    * Server side of a TLS handshake on this accepted connection, after plain bytes were exchanged (INFO first). `output`
    * that was queued before must be flushed by then (the adapter writes it in clear first). Resolves when the handshake is

@@ -44,7 +44,7 @@ export class FakeSocket implements Socket {
   arrived = "";
   /** Of every `pull`. */
   readonly pulledSizes: number[] = [];
-  readonly pull?: (into: Uint8Array, size: number) => number;
+  readonly pull?: (into: Uint8Array, size: number, min: number) => number;
 
   constructor(readonly remotePort: number, canPull = true) {
     if (canPull) this.pull = this.#pull;
@@ -91,9 +91,12 @@ export class FakeSocket implements Socket {
     if (arrived !== "") this.send(arrived);
   }
 
-  /** Of a platform that can: what came while it was paused. A resume brings what is left. */
-  readonly #pull = (into: Uint8Array, size: number): number => {
-    if (!this.paused || this.destroyed) return 0;
+  /** Of a platform that can: what came and was not read. A resume brings what is left. */
+  readonly #pull = (into: Uint8Array, size: number, min: number): number => {
+    if (this.arrived.length < min || this.destroyed) {
+      this.pulledSizes.push(0);
+      return 0;
+    }
     const piece = this.arrived.slice(0, size);
     this.arrived = this.arrived.slice(size);
     this.pulledSizes.push(piece.length);

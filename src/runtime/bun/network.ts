@@ -121,10 +121,9 @@ class BunSocket implements Socket {
     if (this.#state === STATE_OPEN) this.#raw.resume();
   }
 
-  pull(into: Uint8Array, size: number): number {
-    // Of TLS the kernel has the cipher text only; what was held back comes before anything else.
-    if (this.#state !== STATE_OPEN || !this.#isPaused || this.#isSecure || this.#held !== undefined) return 0;
-    return receiveNow(this.#raw.fd, into, size);
+  pull(into: Uint8Array, size: number, min: number): number {
+    // Of TLS the kernel has the cipher text only.
+    return this.#state === STATE_OPEN && !this.#isSecure ? receiveNow(this.#raw.fd, into, size, min) : 0;
   }
 
   startTls(options: TlsServerOptions): Promise<TlsInfo> {

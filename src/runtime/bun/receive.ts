@@ -1,31 +1,38 @@
 /**
  * Reading a socket into memory of one's own. The runtime makes a buffer for every read, as large as what has come: of a flood
- * that is a third of a megabyte at a time to allocate, to fill and to collect.
+ * that is a third of a megabyte or more to allocate, to fill and to collect.
  */
 import process from "node:process";
 import { openCLibrary } from "./c_library.ts";
 
-/** `MSG_DONTWAIT`, by platform. */
-const DONT_WAIT: Readonly<Record<string, number>> = { linux: 0x40, darwin: 0x80 };
+/** Of Linux. Elsewhere the second call takes its arguments in another way. */
+const MSG_DONTWAIT = 0x40;
+const FIONREAD = 0x541b;
 
-type Receive = (descriptor: number, into: Uint8Array, size: number, flags: number) => number;
+type Receive = (descriptor: number, into: Uint8Array, size: number, min: number) => number;
 
-/** Null where the platform has no such call. */
+/** Null where the platform has no such calls. */
 let receive: Receive | null | undefined;
 
-/** Reads at most `size` bytes that are there; 0: there are none, or it cannot be told so. */
-export function receiveNow(descriptor: number | undefined, into: Uint8Array, size: number): number {
-  receive ??= openReceive();
+/** Reads at most `size` bytes; 0: there are fewer than `min`, or it cannot be done so. */
+export function receiveNow(descriptor: number | undefined, into: Uint8Array, size: number, min: number): number {
+  if (receive === undefined) receive = openReceive();
   if (receive === null || descriptor === undefined || descriptor < 0) return 0;
-  const count = receive(descriptor, into, Math.min(size, into.length), DONT_WAIT[process.platform] ?? 0);
-  // An error is left to the runtime, which finds it by itself.
-  return Math.max(0, count);
+  return receive(descriptor, into, Math.min(size, into.length), min);
 }
 
 function openReceive(): Receive | null {
-  if (DONT_WAIT[process.platform] === undefined) return null;
-  const library = openCLibrary({ recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" } });
+  if (process.platform !== "linux") return null;
+  const library = openCLibrary({
+    recv: { args: ["i32", "ptr", "u64", "i32"], returns: "i64" },
+    ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
+  });
   if (library === undefined) return null;
-  const { recv } = library.call;
-  return (descriptor, into, size, flags) => Number(recv(descriptor, into, size, flags));
+  const { recv, ioctl } = library.call;
+  const available = new Int32Array(1);
+  return (descriptor, into, size, min) => {
+    if (min > 1 && (ioctl(descriptor, FIONREAD, available) !== 0 || available[0]! < min)) return 0;
+    // An error is left to the runtime, which finds it by itself.
+    return Math.max(0, Number(recv(descriptor, into, size, MSG_DONTWAIT)));
+  };
 }

@@ -219,7 +219,7 @@ test("tail: nothing is pulled of a TLS connection, and a resume brings what came
   const sent = patternBytes(100_000, 3);
   pair.peer.stream.write(sent);
   for (let turn = 0; turn < 50; turn++) {
-    assert.equal(pair.near.socket.pull?.(new Uint8Array(1000), 1000) ?? 0, 0);
+    assert.equal(pair.near.socket.pull?.(new Uint8Array(1000), 1000, 1) ?? 0, 0);
     await new Promise((resolve) => setImmediate(resolve));
   }
   pair.near.socket.resume();
