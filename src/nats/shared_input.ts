@@ -31,7 +31,8 @@ export interface InputHost extends InputHandler {
 /** What connections have in common. */
 export interface InputServer {
   readonly share: FairShare;
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds: when the turn began, and read anew. */
+  readonly nowMs: number;
   clockMs(): number;
 }
 
@@ -139,38 +140,44 @@ export class SharedInput implements Sharer {
   }
 
   #hasMoreAfterShare(waiting: WaitingInput): boolean {
-    const { share } = this.#server;
+    const server = this.#server;
+    const { share } = server;
     if (this.#host.isClosed) return false;
     if (waiting.servedIn === share.turn) return true;
     // Somebody it sends to lags: `release` comes back.
     if (this.#pauseCount > (waiting.isHolding ? 1 : 0)) return false;
-    const beforeMs = this.#server.clockMs();
-    const limit = share.isShared(beforeMs) ? waiting.shareBytes(share.shareMs) : Infinity;
-    const handled = waiting.isEmpty ? this.#pull(limit, beforeMs) : waiting.take(limit, this.#host);
-    if (handled === 0 || (waiting.isEmpty && this.#socket.pull === undefined)) {
-      if (waiting.isHolding) {
-        waiting.isHolding = false;
-        this.release();
+    const limit = share.isShared(server.nowMs) ? waiting.shareBytes(share.shareMs) : Infinity;
+    const pulled = waiting.isEmpty ? this.#pull(limit) : null;
+    if (pulled !== null || !waiting.isEmpty) {
+      const beforeMs = server.clockMs();
+      const handled = pulled === null ? waiting.take(limit, this.#host) : this.#handlePulled(pulled, beforeMs);
+      waiting.measured(handled, server.clockMs() - beforeMs);
+      if (!waiting.isEmpty || this.#socket.pull !== undefined) {
+        this.#takeOver(waiting);
+        return true;
       }
-      return false;
     }
-    waiting.measured(handled, this.#server.clockMs() - beforeMs);
-    this.#takeOver(waiting);
-    return true;
+    if (waiting.isHolding) {
+      waiting.isHolding = false;
+      this.release();
+    }
+    return false;
   }
 
-  /** Handles what has come and was not read, `limit` bytes at most; returns how many. */
-  #pull(limit: number, nowMs: number): number {
-    const { share } = this.#server;
-    const host = this.#host;
+  /** What has come and was not read, `limit` bytes at most; null: too little, or it is brought by the runtime. */
+  #pull(limit: number): Uint8Array | null {
+    const { share, nowMs } = this.#server;
     const { pulled } = share;
     // Little is worth a turn only while somebody waits: a turn of its own would be a sync of its own.
     const min = share.isAwaited(nowMs) ? 1 : LARGE_BYTES_MIN;
     const count = this.#socket.pull?.(pulled, Math.min(limit, pulled.length), min) ?? 0;
-    if (count === 0) return 0;
+    return count === 0 ? null : pulled.subarray(0, count);
+  }
+
+  #handlePulled(bytes: Uint8Array, nowMs: number): number {
+    const host = this.#host;
     host.lastActivityMs = nowMs;
-    share.arrived(this, count, nowMs);
-    host.handleInput(pulled.subarray(0, count), 0, Infinity);
-    return count;
+    this.#server.share.arrived(this, bytes.length, nowMs);
+    return host.handleInput(bytes, 0, Infinity);
   }
 }
