@@ -228,6 +228,23 @@ test("tail: nothing is pulled of a TLS connection, and a resume brings what came
   await pair.close();
 });
 
+test("runtime 6.1: nothing is pulled of a handshake", async () => {
+  const pair = await startUpgrading(SERVER);
+  let isDone = false;
+  const into = new Uint8Array(1000);
+  const pulling = (async () => {
+    while (!isDone) {
+      assert.equal(pair.near.socket.pull?.(into, 1000, 1) ?? 0, 0);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  await pair.peer.secure(CLIENT);
+  await pair.done;
+  isDone = true;
+  await pulling;
+  await pair.close();
+});
+
 test("nats 2: half close and end work through TLS", async () => {
   const pair = await startUpgrading(SERVER);
   const sent = patternBytes(2 * MIB, 29);
