@@ -4,26 +4,6 @@
  * into real text only for people (`displayText`).
  */
 
-/** FNV-1a like hash of `bytes[start, end)` from `seed`; 32 bits, signed. */
-export function hashRange(bytes: Uint8Array, start: number, end: number, seed: number): number {
-  let hash = seed;
-  let i = start;
-  // Four bytes a step, to the same result: each multiplication waits for the one before it.
-  for (; i + 4 <= end; i += 4) {
-    hash = (Math.imul(hash, 923_521) + Math.imul(bytes[i]!, 29_791) + Math.imul(bytes[i + 1]!, 961) +
-      Math.imul(bytes[i + 2]!, 31) + bytes[i + 3]!) | 0;
-  }
-  for (; i < end; i++) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
-  return hash;
-}
-
-/** The hash of the bytes behind a byte string, the same as {@link hashRange} gives, without making them. */
-export function hashText(text: string, seed: number): number {
-  let hash = seed;
-  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
-  return hash;
-}
-
 /** True when `a` as a whole equals `bytes[start, end)`. */
 export function equalsRange(a: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
   const length = end - start;

@@ -2,7 +2,8 @@
  * A map whose keys are bytes, looked up by a range of a buffer: no string is made to find a channel or a client by what
  * stands in a message. Keys are added rarely and looked up all the time.
  */
-import { equalsRange, hashRange } from "./bytes.ts";
+import { equalsRange } from "./bytes.ts";
+import { KeyedHash } from "./keyed_hash.ts";
 
 interface Node<Value> {
   readonly hash: number;
@@ -14,13 +15,13 @@ interface Node<Value> {
 const BUCKET_COUNT_FIRST = 64;
 
 export class BytesMap<Value> {
-  readonly #seed: number;
+  readonly #hash: KeyedHash;
   #buckets: (Node<Value> | undefined)[] = new Array(BUCKET_COUNT_FIRST).fill(undefined);
   #size = 0;
 
   /** `seed` keeps a client from choosing keys that all fall into one bucket. */
   constructor(seed: number) {
-    this.#seed = seed | 0;
+    this.#hash = new KeyedHash(seed);
   }
 
   get size(): number {
@@ -28,7 +29,7 @@ export class BytesMap<Value> {
   }
 
   get(bytes: Uint8Array, start = 0, end = bytes.length): Value | undefined {
-    const hash = hashRange(bytes, start, end, this.#seed);
+    const hash = this.#hash.ofRange(bytes, start, end);
     let node = this.#buckets[this.#slot(hash)];
     while (node !== undefined) {
       if (node.hash === hash && equalsRange(node.key, bytes, start, end)) return node.value;
@@ -39,7 +40,7 @@ export class BytesMap<Value> {
 
   /** `key` must not change afterwards. */
   set(key: Uint8Array, value: Value): void {
-    const hash = hashRange(key, 0, key.length, this.#seed);
+    const hash = this.#hash.ofRange(key, 0, key.length);
     for (let node = this.#buckets[this.#slot(hash)]; node !== undefined; node = node.next) {
       if (node.hash === hash && equalsRange(node.key, key, 0, key.length)) {
         node.value = value;
@@ -53,7 +54,7 @@ export class BytesMap<Value> {
   }
 
   delete(bytes: Uint8Array, start = 0, end = bytes.length): boolean {
-    const hash = hashRange(bytes, start, end, this.#seed);
+    const hash = this.#hash.ofRange(bytes, start, end);
     const slot = this.#slot(hash);
     let previous: Node<Value> | undefined;
     for (let node = this.#buckets[slot]; node !== undefined; node = node.next) {

@@ -6,7 +6,8 @@
  * every entry that was not used since the last sweep. An entry that was dropped while somebody still holds it stays
  * correct: it is resolved anew at each use.
  */
-import { bytesOf, byteString, copyRange, equalRanges, equalViews, hashRange, hashText } from "../base/bytes.ts";
+import { bytesOf, byteString, copyRange, equalRanges, equalViews } from "../base/bytes.ts";
+import { KeyedHash } from "../base/keyed_hash.ts";
 import type { Destination } from "./bus.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -106,7 +107,7 @@ export class SubjectEntry implements Destination {
 
 export class SubjectTable {
   /** Random per process: with a known hash a client could put all its subjects into one bucket. */
-  readonly #seed: number;
+  readonly #hash: KeyedHash;
   #buckets: (SubjectEntry | null)[] = new Array(BUCKET_COUNT_FIRST).fill(null);
   #mask = BUCKET_COUNT_FIRST - 1;
   #count = 0;
@@ -124,7 +125,7 @@ export class SubjectTable {
   #bytesMax: number;
 
   constructor(seed: number, countMax: number = SUBJECT_COUNT_MAX, bytesMax: number = SUBJECT_BYTES_MAX) {
-    this.#seed = seed | 0;
+    this.#hash = new KeyedHash(seed);
     this.#countLimit = this.#countMax = countMax;
     this.#bytesLimit = this.#bytesMax = bytesMax;
   }
@@ -152,7 +153,7 @@ export class SubjectTable {
   /** The entry of `bytes[start, end)`, made if there is none; `view` is of the same bytes where there is one. */
   intern(bytes: Uint8Array, start: number, end: number, view: DataView | null = null): SubjectEntry {
     this.lookups++;
-    const hash = hashRange(bytes, start, end, this.#seed);
+    const hash = this.#hash.ofRange(bytes, start, end);
     const found = this.#find(hash, bytes, start, end, view);
     if (found === null) return this.#add(hash, bytes, start, end);
     found.used = true;
@@ -162,7 +163,7 @@ export class SubjectTable {
   /** The same for a byte string. */
   internText(subject: string): SubjectEntry {
     this.lookups++;
-    const hash = hashText(subject, this.#seed);
+    const hash = this.#hash.ofText(subject);
     const found = this.#findText(hash, subject);
     if (found === null) {
       const bytes = bytesOf(subject);
@@ -174,7 +175,7 @@ export class SubjectTable {
 
   /** The entry of a byte string, if there is one. */
   peek(subject: string): SubjectEntry | null {
-    return this.#findText(hashText(subject, this.#seed), subject);
+    return this.#findText(this.#hash.ofText(subject), subject);
   }
 
   #add(hash: number, bytes: Uint8Array, start: number, end: number, subject?: string): SubjectEntry {

@@ -9,8 +9,6 @@ import {
   equalRanges,
   equalsRange,
   equalViews,
-  hashRange,
-  hashText,
   writeDecimal,
 } from "../../../src/base/bytes.ts";
 import { SeededRandom } from "../../conformance/store/random.ts";
@@ -55,32 +53,12 @@ test("copies of every length reach the right place and touch nothing beside it",
   }
 });
 
-test("a byte string has the hash of its bytes", () => {
-  const text = "_INBOX.\u00ff\u0080.x*>";
-  for (let length = 0; length <= text.length; length++) {
-    const bytes = bytesOf(text.slice(0, length));
-    assert.equal(hashText(text.slice(0, length), 99), hashRange(bytes, 0, length, 99), `${length} bytes`);
-  }
-});
-
-test("ranges are equal by length and content, and hash alike when they are", () => {
+test("ranges are equal by length and content", () => {
   const a = bytesOf("abcdef");
   const b = bytesOf("xxabcdefyy");
   assert.ok(equalsRange(a, b, 2, 8));
   assert.ok(!equalsRange(a, b, 2, 7));
   assert.ok(!equalsRange(a, b, 1, 7));
-  assert.equal(hashRange(a, 0, 6, 99), hashRange(b, 2, 8, 99));
-  assert.notEqual(hashRange(a, 0, 6, 99), hashRange(a, 0, 6, 100));
-  // Whatever is left behind the steps of four: every byte counts.
-  for (let length = 1; length <= 13; length++) {
-    const bytes = new Uint8Array(length).fill(7);
-    const before = hashRange(bytes, 0, length, 99);
-    for (let i = 0; i < length; i++) {
-      bytes[i] = 8;
-      assert.notEqual(hashRange(bytes, 0, length, 99), before, `byte ${i} of ${length}`);
-      bytes[i] = 7;
-    }
-  }
 });
 
 /** What floating point numbers do not tell apart, or not even from themselves: zeros of both signs, and what is no number. */
