@@ -41,7 +41,8 @@ export class SharedInput implements Sharer {
   readonly #server: InputServer;
   readonly #socket: Pick<Socket, "pause" | "resume" | "pull">;
   sentMuchMs = -Infinity;
-  #pauseCount = 0;
+  /** Receivers that lag. The socket is paused while there are any, and while `#waiting` holds it. */
+  #holdCount = 0;
   /** Made when its input had to wait for the first time. */
   #waiting: WaitingInput | null = null;
 
@@ -65,7 +66,9 @@ export class SharedInput implements Sharer {
     const used = host.handleInput(bytes, 0, limit);
     if (host.isClosed) return;
     if (used < bytes.length) this.#wait(bytes, used, nowMs);
-    else if (bytes.length >= LARGE_BYTES_MIN && this.#socket.pull !== undefined) this.#listWaiting(this.#made());
+    else if (bytes.length >= LARGE_BYTES_MIN && this.#socket.pull !== undefined) {
+      this.#listWaiting(this.#obtainWaiting());
+    }
   }
 
   /** Something has come, and it was little, that somebody waits for. */
@@ -86,15 +89,15 @@ export class SharedInput implements Sharer {
 
   /** Nothing more is read, until as many `release` as `hold`. */
   hold(): void {
-    this.#pauseCount++;
+    this.#holdCount++;
     this.#socket.pause();
   }
 
   release(): void {
-    this.#pauseCount--;
-    if (this.#host.isClosed) return;
-    if (this.#pauseCount === 0) this.#socket.resume();
-    else if (this.#pauseCount === 1 && this.#waiting?.isHolding === true) this.#listWaiting(this.#waiting);
+    this.#holdCount--;
+    if (this.#host.isClosed || this.#holdCount > 0) return;
+    if (this.#waiting?.isHolding === true) this.#listWaiting(this.#waiting);
+    else this.#socket.resume();
   }
 
   /** The connection is closed: what waits counts for nothing. */
@@ -114,7 +117,7 @@ export class SharedInput implements Sharer {
   /** Others send, too: what is left of `bytes` waits. */
   #wait(bytes: Uint8Array, start: number, sinceMs: number): void {
     const { share } = this.#server;
-    const waiting = this.#made();
+    const waiting = this.#obtainWaiting();
     waiting.measured(start, this.#server.clockMs() - sinceMs);
     waiting.add(bytes, start);
     waiting.servedIn = share.turn;
@@ -122,7 +125,7 @@ export class SharedInput implements Sharer {
     this.#listWaiting(waiting);
   }
 
-  #made(): WaitingInput {
+  #obtainWaiting(): WaitingInput {
     return this.#waiting ??= new WaitingInput();
   }
 
@@ -130,7 +133,14 @@ export class SharedInput implements Sharer {
   #takeOver(waiting: WaitingInput): void {
     if (waiting.isHolding) return;
     waiting.isHolding = true;
-    this.hold();
+    this.#socket.pause();
+  }
+
+  /** There is nothing left. */
+  #giveBack(waiting: WaitingInput): false {
+    if (waiting.isHolding && this.#holdCount === 0 && !this.#host.isClosed) this.#socket.resume();
+    waiting.isHolding = false;
+    return false;
   }
 
   #listWaiting(waiting: WaitingInput): void {
@@ -145,23 +155,16 @@ export class SharedInput implements Sharer {
     if (this.#host.isClosed) return false;
     if (waiting.servedIn === share.turn) return true;
     // Somebody it sends to lags: `release` comes back.
-    if (this.#pauseCount > (waiting.isHolding ? 1 : 0)) return false;
+    if (this.#holdCount > 0) return false;
     const limit = share.isShared(server.nowMs) ? waiting.shareBytes(share.shareMs) : Infinity;
     const pulled = waiting.isEmpty ? this.#pull(limit) : null;
-    if (pulled !== null || !waiting.isEmpty) {
-      const beforeMs = server.clockMs();
-      const handled = pulled === null ? waiting.take(limit, this.#host) : this.#handlePulled(pulled, beforeMs);
-      waiting.measured(handled, server.clockMs() - beforeMs);
-      if (!waiting.isEmpty || this.#socket.pull !== undefined) {
-        this.#takeOver(waiting);
-        return true;
-      }
-    }
-    if (waiting.isHolding) {
-      waiting.isHolding = false;
-      this.release();
-    }
-    return false;
+    if (pulled === null && waiting.isEmpty) return this.#giveBack(waiting);
+    const beforeMs = server.clockMs();
+    const handled = pulled === null ? waiting.take(limit, this.#host) : this.#handlePulled(pulled, beforeMs);
+    waiting.measured(handled, server.clockMs() - beforeMs);
+    if (waiting.isEmpty && this.#socket.pull === undefined) return this.#giveBack(waiting);
+    this.#takeOver(waiting);
+    return true;
   }
 
   /** What has come and was not read, `limit` bytes at most; null: too little, or it is brought by the runtime. */

@@ -35,6 +35,7 @@ class Client implements InputHost {
   readonly pulled: number[] = [];
   isPaused = false;
   pauseCount = 0;
+  resumeCount = 0;
   onHandled: (() => void) | undefined;
   /** Bytes that came and were not read. */
   arrivedBytes = 0;
@@ -49,7 +50,10 @@ class Client implements InputHost {
         this.isPaused = true;
         this.pauseCount++;
       },
-      resume: () => void (this.isPaused = false),
+      resume: () => {
+        this.isPaused = false;
+        this.resumeCount++;
+      },
     };
     const pull = (into: Uint8Array, size: number, min: number) => {
       const count = this.arrivedBytes < min ? 0 : Math.min(this.arrivedBytes, size);
@@ -180,6 +184,10 @@ test("tail: every flood is taken over anew, and given back", () => {
     world.nowMs += 1000;
     flooder.read(100 * KB);
     assert.ok(!flooder.isPaused, "there may be nothing more");
+    world.share.goOn();
+    assert.deepEqual(flooder.pulled.splice(0), [0]);
+    assert.equal(flooder.resumeCount, round - 1, "nothing was paused");
+    flooder.read(100 * KB);
     flooder.arrive(600 * KB);
     world.share.goOn();
     assert.ok(flooder.isPaused);
@@ -187,6 +195,7 @@ test("tail: every flood is taken over anew, and given back", () => {
     world.share.goOn();
     flooder.assertAllHandled();
     assert.equal(flooder.pauseCount, round);
+    assert.equal(flooder.resumeCount, round);
     assert.deepEqual(flooder.pulled.splice(0), [512 * KB, 88 * KB, 0]);
   }
   const { turnsRequested } = world;
@@ -236,6 +245,33 @@ test("nats 3.10: who is held by a receiver that lags is not pulled, listed befor
   assert.ok(second.isPaused, "it is still taken over");
   for (let i = 0; i < 5; i++) world.share.goOn();
   second.assertAllHandled();
+});
+
+test("nats 3.10: a socket is read again when the last of the receivers that lag has caught up", () => {
+  for (const canPull of [true, false]) {
+    const world = new World();
+    const [flooder, asker] = [world.client(canPull), world.client()];
+    asker.ask();
+    flooder.read(500 * KB);
+    world.share.goOn();
+    // Alone again: all that is left is handled at once. Two receivers lag behind it.
+    world.nowMs += 30;
+    flooder.onHandled = () => {
+      flooder.onHandled = undefined;
+      flooder.input.hold();
+      flooder.input.hold();
+    };
+    world.share.goOn();
+    assert.ok(flooder.isPaused, String(canPull));
+    flooder.input.release();
+    assert.ok(flooder.isPaused);
+    for (let i = 0; i < 3; i++) world.share.goOn();
+    assert.deepEqual(flooder.pulled, []);
+    assert.ok(flooder.isPaused);
+    flooder.input.release();
+    world.share.goOn();
+    flooder.assertAllHandled();
+  }
 });
 
 test("tail: who is closed while its input is handled is left alone", () => {
