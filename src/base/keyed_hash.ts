@@ -22,14 +22,13 @@ export class KeyedHash {
 
   /** Of `bytes[start, end)`; 32 bits, signed. */
   ofRange(bytes: Uint8Array, start: number, end: number): number {
-    const secrets = this.#secrets;
-    let sum = (end - start) | 0;
+    let sum = end - start;
     let secret = 0;
     let i = start;
     for (; i + 4 <= end; i += 4) {
-      const low = (bytes[i]! | (bytes[i + 1]! << 8)) + secrets[secret]!;
-      const high = (bytes[i + 2]! | (bytes[i + 3]! << 8)) + secrets[secret + 1]!;
-      sum = (sum + Math.imul(low & 0xffff, high & 0xffff)) | 0;
+      const low = bytes[i]! | (bytes[i + 1]! << 8);
+      const high = bytes[i + 2]! | (bytes[i + 3]! << 8);
+      sum = (sum + this.#product(low, high, secret)) | 0;
       secret = (secret + 2) & SECRET_MASK;
     }
     if (i < end) {
@@ -42,7 +41,7 @@ export class KeyedHash {
 
   /** Of the bytes behind a byte string, without making them. */
   ofText(text: string): number {
-    let sum = text.length | 0;
+    let sum = text.length;
     for (let i = 0; i < text.length; i += 4) {
       const low = text.charCodeAt(i) | (text.charCodeAt(i + 1) << 8);
       const high = text.charCodeAt(i + 2) | (text.charCodeAt(i + 3) << 8);
