@@ -101,11 +101,14 @@ async function withServer<T>(
   }
 }
 
+/** Of the probe's process. */
 function probeCommand(): readonly string[] {
   const isAllowed = spawnSync(FIRST_IN_LINE[0]!, [...FIRST_IN_LINE.slice(1), "true"]).status === 0;
   if (!isAllowed) console.error("no right to real-time scheduling: the probe waits for processors, too");
   return [...(isAllowed ? FIRST_IN_LINE : []), ...generatorCommand()];
 }
+
+const PROBE_COMMAND = probeCommand();
 
 function latencyOf(result: RunResult): Latency {
   if (result.latencyMicros === undefined) throw new Error("the probe measured no latency");
@@ -120,37 +123,39 @@ interface Measured {
 }
 
 /** The latency of the probe at one port while the noise is made at another, or at the same. */
-async function besideNoise(tail: Tail, probe: readonly string[], port: number, noisePort: number): Promise<Latency> {
+async function besideNoise(tail: Tail, port: number, noisePort: number): Promise<Latency> {
   let isOver = false;
   const noise = runGenerator({ ...tail.noise, host: HOST, port: noisePort, limitMs: LIMIT_MS })
     .finally(() => isOver = true);
   await new Promise<void>((resolve) => setTimeout(resolve, NOISE_LEAD_MS));
-  const result = await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: 0 }, probe);
+  const result = await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: 0 }, PROBE_COMMAND);
   if (isOver) throw new Error(`${tail.name}: the noise was over before the probe; it must have more messages`);
   await noise;
   return latencyOf(result);
 }
 
-async function measure(settings: Settings, tail: Tail, probe: readonly string[]): Promise<Measured> {
+async function measure(settings: Settings, tail: Tail): Promise<Measured> {
   const alone = await withServer(
     settings,
     tail,
     async (port) =>
       latencyOf(
-        await runGenerator({ ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: tail.probe.messages }, probe),
+        await runGenerator(
+          { ...tail.probe, host: HOST, port, limitMs: LIMIT_MS, warmup: tail.probe.messages },
+          PROBE_COMMAND,
+        ),
       ),
   );
   const elsewhere = await withServer(
     settings,
     tail,
-    (port) => withServer(settings, tail, (noisePort) => besideNoise(tail, probe, port, noisePort)),
+    (port) => withServer(settings, tail, (noisePort) => besideNoise(tail, port, noisePort)),
   );
-  const beside = await withServer(settings, tail, (port) => besideNoise(tail, probe, port, port));
+  const beside = await withServer(settings, tail, (port) => besideNoise(tail, port, port));
   return { alone, elsewhere, beside };
 }
 
 async function main({ settings, rounds, chosen, print }: LongRun<Tail>): Promise<void> {
-  const probe = probeCommand();
   print(
     "| probe | store | alone p50 / p99 / p99.9 us | beside it at another server | beside it at this server | " +
       "p99 against alone | and against another server |",
@@ -158,7 +163,7 @@ async function main({ settings, rounds, chosen, print }: LongRun<Tail>): Promise
   print("|---|---|---|---|---|---|---|");
   for (const tail of chosen) {
     const samples: Measured[] = [];
-    for (let round = 0; round < rounds; round++) samples.push(await measure(settings, tail, probe));
+    for (let round = 0; round < rounds; round++) samples.push(await measure(settings, tail));
     const of = (pick: (one: Measured) => number) => median(samples.map(pick));
     const shown = (pick: (one: Measured) => Latency) =>
       [of((one) => pick(one).p50), of((one) => pick(one).p99), of((one) => pick(one).p999)].map(figure).join(" / ");
