@@ -24,6 +24,11 @@ export class Waiter {
   }
 }
 
+/** Lets the event loop go around. */
+export async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** A handler that keeps what it is told. `onData` and `onPeerEnded` may be set by a test. */
 export class Recorder extends Waiter implements SocketHandler {
   /** Kept as they came: nobody may write to them afterwards. */

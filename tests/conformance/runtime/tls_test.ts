@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { pickRuntime } from "../../../src/runtime/pick.ts";
 import { RuntimeError, type TlsInfo, type TlsServerOptions } from "../../../src/runtime/types.ts";
 import { makeCertificate } from "../../helpers/certificates.ts";
-import { makePair, type Pair, patternBytes, sameBytes } from "../../helpers/sockets.ts";
+import { makePair, type Pair, patternBytes, sameBytes, turns } from "../../helpers/sockets.ts";
 
 const { network } = await pickRuntime();
 const MIB = 1024 * 1024;
@@ -220,7 +220,7 @@ test("tail: nothing is pulled of a TLS connection, and a resume brings what came
   pair.peer.stream.write(sent);
   for (let turn = 0; turn < 50; turn++) {
     assert.equal(pair.near.socket.pull?.(new Uint8Array(1000), 1000, 1) ?? 0, 0);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turns(1);
   }
   pair.near.socket.resume();
   await pair.near.until(() => pair.near.receivedBytes === sent.length);
@@ -235,7 +235,7 @@ test("runtime 6.1: nothing is pulled of a handshake", async () => {
   const pulling = (async () => {
     while (!isDone) {
       assert.equal(pair.near.socket.pull?.(into, 1000, 1) ?? 0, 0);
-      await new Promise((resolve) => setImmediate(resolve));
+      await turns(1);
     }
   })();
   await pair.peer.secure(CLIENT);
@@ -286,7 +286,7 @@ test("runtime 1.5: a TLS peer that does not read keeps pendingBytes up, and gets
   const sent = patternBytes(24 * MIB, 31);
   pair.near.socket.output.append(sent);
   pair.near.socket.flush();
-  for (let turn = 0; turn < 300; turn++) await new Promise((resolve) => setImmediate(resolve));
+  await turns(300);
   assert.ok(pair.near.socket.output.pendingBytes > 0);
   pair.peer.stream.resume();
   await pair.peer.until(() => pair.peer.receivedBytes >= sent.length);
